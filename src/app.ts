@@ -1,0 +1,113 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+
+import type { Config } from './config.ts';
+import { answerClientErrors } from './http/client-errors.ts';
+import { collectOpenApi, serveDocs } from './http/docs.ts';
+import { generalRoutes, type Readiness } from './http/health.ts';
+import { useStrictJson } from './http/json-body.ts';
+import { trackMethods } from './http/method-not-allowed.ts';
+import { renderErrors, sendProblem } from './http/problem.ts';
+import { closeConnectionsWhile } from './http/drain.ts';
+import { observeRequests, requestIdOf } from './http/request-context.ts';
+import { Problem } from './http/schemas.ts';
+import { ajvOptions, convertTextInput } from './http/validation.ts';
+import {
+  ChangeStatusBody,
+  CreateOrderBody,
+  OrderPreviewSchema,
+  OrderSchema,
+} from './orders/order.schemas.ts';
+import { orderRoutes } from './orders/order.routes.ts';
+import { webhookRoutes } from './payments/webhook.routes.ts';
+import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
+import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
+import { productRoutes } from './products/product.routes.ts';
+import type { Services } from './services.ts';
+
+/** The top of the ladder of timeouts (db/database.ts): the whole of a request, from its handler's start. */
+const REQUEST_TIMEOUT_MS = 8000;
+/** Receiving a request: longer than any honest client needs, and checked often, for Node checks every 30 s at first. */
+const RECEIVE_TIMEOUT_MS = 10_000;
+const CONNECTIONS_CHECK_MS = 2000;
+/** Longer than the idle time of common load balancers (60 s), so that it is never us who closes first. */
+const KEEP_ALIVE_TIMEOUT_MS = 65_000;
+const BODY_LIMIT_BYTES = 256 * 1024;
+/** An id that is far too long is a wrong id (422), not an unknown path. */
+const MAX_PARAM_LENGTH = 1000;
+
+export interface AppOptions {
+  config: Pick<Config, 'webhookSecrets' | 'trustProxy'>;
+  services: Services;
+  readiness: Readiness;
+  logger: FastifyBaseLogger;
+}
+
+const schemas = [
+  Problem,
+  ProductSchema,
+  CreateProductBody,
+  UpdateProductBody,
+  OrderSchema,
+  OrderPreviewSchema,
+  CreateOrderBody,
+  ChangeStatusBody,
+  PaymentWebhookBody,
+  PaymentWebhookResult,
+];
+
+/** The table of contents: everything that the service answers is registered here, by name. */
+export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
+  const { config, services, readiness, logger } = options;
+  const app = Fastify({
+    loggerInstance: logger,
+    // observeRequests writes the one line of each request.
+    logController: new LogController({ disableRequestLogging: true }),
+    requestIdHeader: false,
+    genReqId: requestIdOf,
+    trustProxy: config.trustProxy,
+    bodyLimit: BODY_LIMIT_BYTES,
+    handlerTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: RECEIVE_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    http: { headersTimeout: RECEIVE_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    ajv: ajvOptions,
+    clientErrorHandler: answerClientErrors,
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  const addMissingMethods = trackMethods(app);
+  renderErrors(app);
+  observeRequests(app, services.metrics);
+  closeConnectionsWhile(app, readiness.isDraining);
+  useStrictJson(app);
+  convertTextInput(app);
+  for (const schema of schemas) app.addSchema(schema);
+  await collectOpenApi(app);
+
+  await app.register(api, { config, services, readiness });
+  await app.register(api, { config, services, readiness, prefix: '/api/v1' });
+  await serveDocs(app);
+  addMissingMethods();
+  return app;
+}
+
+async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
+  const { config, services, readiness } = options;
+  const { products, orders, payments, metrics, clock } = services;
+  if (app.prefix !== '') hideFromOpenApi(app);
+  await app.register(generalRoutes, { readiness, metrics });
+  await app.register(productRoutes, { products });
+  await app.register(orderRoutes, { orders });
+  await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
+}
+
+/** The second copy of the API is the same API; showing it twice would only be noise. */
+function hideFromOpenApi(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    route.schema = { ...route.schema, hide: true };
+  });
+}

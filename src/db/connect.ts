@@ -1,0 +1,59 @@
+import { sql } from 'kysely';
+
+import { StartupError } from '../lib/startup-error.ts';
+import { createDatabase, type Database, type DatabaseOptions } from './database.ts';
+import { migrateToLatest, pendingMigrations } from './migrate.ts';
+import { sqlStateOf } from './pg-errors.ts';
+import type { Db } from './types.ts';
+
+/** The oldest PostgreSQL that the service is tested with, as server_version_num has it. */
+const OLDEST_VERSION_NUM = 140_000;
+
+/**
+ * Migrates the database, on a connection of its own that has no timeouts: an instance that starts beside another one
+ * waits here until that one has migrated.
+ * @throws StartupError when the database cannot be reached or is too old
+ * @returns the names of the migrations that were run
+ */
+export async function migrateDatabase(
+  options: Omit<DatabaseOptions, 'poolSize' | 'timeouts'>,
+): Promise<string[]> {
+  const { db, close } = createDatabase({ ...options, poolSize: 1, timeouts: false });
+  try {
+    await requireDatabase(db, options.url);
+    return await migrateToLatest(db);
+  } finally {
+    await close();
+  }
+}
+
+async function requireDatabase(db: Db, url: string): Promise<void> {
+  let version: number;
+  try {
+    const { rows } = await sql<{ version: number }>`
+      select current_setting('server_version_num')::int as version
+    `.execute(db);
+    version = rows[0]?.version ?? 0;
+  } catch (error) {
+    const { hostname, port } = new URL(url);
+    const where = hostname === '' ? 'of DATABASE_URL' : `at ${hostname}:${port || 5432}`;
+    throw new StartupError(
+      `The database ${where} cannot be used (${reasonOf(error)}). ` +
+        'Check DATABASE_URL, or leave it unset to run on the embedded PostgreSQL.',
+    );
+  }
+  if (version < OLDEST_VERSION_NUM) {
+    throw new StartupError(`PostgreSQL ${Math.floor(version / 10_000)} is too old: 14 or newer is needed.`);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return reasonOf(error.errors[0]);
+  return error instanceof Error && error.message !== '' ? error.message : sqlStateOf(error);
+}
+
+/** Whether this instance can serve: the database answers, and has run every migration that this version knows. */
+export async function requireReady({ db }: Database): Promise<void> {
+  const pending = await pendingMigrations(db);
+  if (pending > 0) throw new Error(`${pending} migrations are pending`);
+}

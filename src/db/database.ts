@@ -1,0 +1,93 @@
+import { Kysely } from 'kysely';
+import pg from 'pg';
+
+import type { DB } from './schema.ts';
+import { PgDialect } from './pg-dialect.ts';
+import type { Db } from './types.ts';
+
+/*
+ * Timeouts form one ladder, so that the cheapest thing gives up first and says so:
+ * lock 1 s < statement 3 s < query 5 s < request 8 s (the last is set on Fastify, in app.ts).
+ */
+const LOCK_TIMEOUT_MS = 1000;
+const STATEMENT_TIMEOUT_MS = 3000;
+/** Counted by this process, for a connection that has gone silent; it gives up the connection. */
+const QUERY_TIMEOUT_MS = 5000;
+/** Waiting for a pooled connection, or for a new one to open. */
+const CONNECT_TIMEOUT_MS = 5000;
+
+export interface DatabaseOptions {
+  url: string;
+  poolSize: number;
+  /** The database is reached through PgBouncer in transaction mode: no named statements, no startup parameters. */
+  pgbouncer: boolean;
+  /** False for migrations, which may wait for another instance's and take long. */
+  timeouts?: boolean;
+  /** A pooled connection died while nobody used it. It is replaced; this is news for the log. */
+  onIdleError: (error: Error) => void;
+}
+
+export interface Database {
+  db: Db;
+  pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+export function createDatabase(options: DatabaseOptions): Database {
+  const { pgbouncer, timeouts = true } = options;
+  const serverTimeouts = { lock_timeout: LOCK_TIMEOUT_MS, statement_timeout: STATEMENT_TIMEOUT_MS };
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.poolSize,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+    application_name: 'orders-inventory',
+    types: { getTypeParser },
+    ...(timeouts ? { query_timeout: QUERY_TIMEOUT_MS } : {}),
+    // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
+    ...(timeouts && !pgbouncer ? serverTimeouts : {}),
+  });
+  // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
+  pool.on('error', options.onIdleError);
+
+  const setLocal = `set local lock_timeout = ${LOCK_TIMEOUT_MS}; set local statement_timeout = ${STATEMENT_TIMEOUT_MS}; `;
+  const db = new Kysely<DB>({
+    dialect: new PgDialect({
+      pool,
+      nameStatements: !pgbouncer,
+      beginPrefix: timeouts && pgbouncer ? setLocal : '',
+    }),
+  });
+  return { db, pool, close: () => db.destroy() };
+}
+
+const { INT8, TIMESTAMPTZ } = pg.types.builtins;
+
+/**
+ * int8 → number: ids, counters and versions stay below 2^53, and one that did not must not be shown altered.
+ * timestamptz → ISO-8601 text in UTC with three decimals, without the detour over a Date.
+ * numeric stays text, for money is never a float (`moneyOf` in money.ts).
+ */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (format !== 'binary') {
+    if (oid === INT8) return toSafeInteger;
+    if (oid === TIMESTAMPTZ) return toIsoTime;
+  }
+  return pg.types.getTypeParser(oid, format as 'text');
+}
+
+function toSafeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint out of the safe range: ${text}`);
+  return value;
+}
+
+const UTC_TIME = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,3}))?\+00$/;
+
+function toIsoTime(text: string): string {
+  const match = UTC_TIME.exec(text);
+  // A server or pooler with another time zone: correct, only slower.
+  if (match === null) return new Date(text).toISOString();
+  return `${match[1]}T${match[2]}.${(match[3] ?? '').padEnd(3, '0')}Z`;
+}

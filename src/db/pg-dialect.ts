@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto';
+
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+} from 'kysely';
+import type { Pool, PoolClient, QueryConfig, QueryResult as PgResult } from 'pg';
+
+import { CommitUncertainError, isConnectionLoss, TransactionRolledBackError } from './pg-errors.ts';
+
+/*
+ * Kysely's driver for pg, with three differences.
+ *
+ * - A COMMIT whose answer is not the tag COMMIT throws. PostgreSQL answers the COMMIT of a failed transaction with the
+ *   tag ROLLBACK and no error, and Kysely's own driver takes that for success.
+ * - A transaction knows its id from its BEGIN on, so that a connection lost during COMMIT can be settled by asking
+ *   PostgreSQL what became of it (`transaction.ts`).
+ * - Statements with parameters are named, so that PostgreSQL parses and plans each of them once a connection.
+ */
+export interface PgDialectOptions {
+  pool: Pool;
+  /** False behind a transaction-pooling PgBouncer older than 1.21, which mixes up named statements. */
+  nameStatements: boolean;
+  /** SQL sent with each BEGIN: SET LOCALs, where a pooler refuses them as startup parameters. */
+  beginPrefix: string;
+}
+
+export class PgDialect implements Dialect {
+  readonly #options: PgDialectOptions;
+
+  constructor(options: PgDialectOptions) {
+    this.#options = options;
+  }
+
+  createDriver(): Driver {
+    return new PgDriver(this.#options);
+  }
+
+  createQueryCompiler(): PostgresQueryCompiler {
+    return new PostgresQueryCompiler();
+  }
+
+  createAdapter(): PostgresAdapter {
+    return new PostgresAdapter();
+  }
+
+  createIntrospector(db: Kysely<unknown>): PostgresIntrospector {
+    return new PostgresIntrospector(db);
+  }
+}
+
+class PgDriver implements Driver {
+  readonly #options: PgDialectOptions;
+
+  constructor(options: PgDialectOptions) {
+    this.#options = options;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<PgConnection> {
+    return new PgConnection(await this.#options.pool.connect(), this.#options.nameStatements);
+  }
+
+  async beginTransaction(connection: PgConnection): Promise<void> {
+    // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
+    const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid`;
+    const results = (await connection.send(begin)) as unknown as PgResult<{ xid: string }>[];
+    connection.transactionId = results.at(-1)?.rows[0]?.xid;
+  }
+
+  async commitTransaction(connection: PgConnection): Promise<void> {
+    const transactionId = connection.transactionId;
+    let result: PgResult;
+    try {
+      result = await connection.send('commit');
+    } catch (error) {
+      if (transactionId !== undefined && isConnectionLoss(error)) {
+        throw new CommitUncertainError(transactionId, error);
+      }
+      throw error;
+    }
+    if (result.command !== 'COMMIT') throw new TransactionRolledBackError(result.command);
+  }
+
+  async rollbackTransaction(connection: PgConnection): Promise<void> {
+    // A lost connection has rolled back already, or its COMMIT decided; it is thrown away when released.
+    if (connection.lost) return;
+    await connection.send('rollback').catch(() => undefined);
+  }
+
+  async releaseConnection(connection: PgConnection): Promise<void> {
+    connection.release();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#options.pool.end();
+  }
+}
+
+class PgConnection implements DatabaseConnection {
+  readonly #client: PoolClient;
+  readonly #nameStatements: boolean;
+  transactionId: string | undefined;
+  lost = false;
+
+  constructor(client: PoolClient, nameStatements: boolean) {
+    this.#client = client;
+    this.#nameStatements = nameStatements;
+    // Without a listener, a connection that dies between two statements of a transaction would end the process.
+    client.on('error', this.#onError);
+  }
+
+  readonly #onError = (): void => {
+    this.lost = true;
+  };
+
+  async send(query: string | QueryConfig): Promise<PgResult> {
+    try {
+      return await this.#client.query(query);
+    } catch (error) {
+      if (isConnectionLoss(error)) this.lost = true;
+      throw error;
+    }
+  }
+
+  async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
+    const query: QueryConfig = { text: compiled.sql, values: [...compiled.parameters] };
+    if (this.#nameStatements && compiled.parameters.length > 0) query.name = statementName(compiled.sql);
+    const { rows, rowCount } = await this.send(query);
+    return { rows: rows as R[], numAffectedRows: BigInt(rowCount ?? 0) };
+  }
+
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new Error('streaming is not supported by this driver');
+  }
+
+  release(): void {
+    this.#client.off('error', this.#onError);
+    this.#client.release(this.lost);
+  }
+}
+
+/**
+ * SQL text → statement name. The texts come from code, not from input (lists are passed as arrays, filters add fixed
+ * fragments), so their number is small; the bound only makes sure that a mistake there cannot fill the memory.
+ */
+const STATEMENT_NAMES_MAX = 2000;
+const statementNames = new Map<string, string>();
+
+function statementName(sql: string): string {
+  let name = statementNames.get(sql);
+  if (name === undefined) {
+    name = createHash('sha256').update(sql).digest('base64url').slice(0, 22);
+    if (statementNames.size < STATEMENT_NAMES_MAX) statementNames.set(sql, name);
+  }
+  return name;
+}

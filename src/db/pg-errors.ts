@@ -1,0 +1,112 @@
+import { AppError, type ProblemCode, unavailable } from '../lib/errors.ts';
+
+/** COMMIT was answered with another tag: the transaction had failed before, and nothing of it is stored. */
+export class TransactionRolledBackError extends Error {
+  override readonly name = 'TransactionRolledBackError';
+
+  constructor(tag: string) {
+    super(`COMMIT answered ${tag}: the transaction was rolled back`);
+  }
+}
+
+/** The connection was lost during COMMIT: whether the transaction is stored is not known yet. */
+export class CommitUncertainError extends Error {
+  override readonly name = 'CommitUncertainError';
+  readonly transactionId: string;
+
+  constructor(transactionId: string, cause: unknown) {
+    super('the connection was lost during COMMIT', { cause });
+    this.transactionId = transactionId;
+  }
+}
+
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOENT',
+]);
+
+/** What pg and pg-pool say in words alone, without a code. */
+const CONNECTION_MESSAGES =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (has encountered a connection error|was closed)|Cannot use a pool after calling end|timeout expired)/;
+
+/** Class 08 (connection exception) and shutdowns and crashes of the server. */
+const CONNECTION_STATES = /^(08...|57P0[1-5])$/;
+
+/** SQLSTATEs under which the database cannot take the work now, though the work may be fine. */
+const UNAVAILABLE_STATES = new Set([
+  '25006', // read-only: a standby, or a primary that was demoted
+  '53000',
+  '53100', // disk full
+  '53200', // out of memory
+  '53300', // too many connections
+  '55P03', // lock_timeout
+  '57014', // statement_timeout
+  '25P03', // idle_in_transaction_session_timeout
+]);
+
+const RETRYABLE_STATES = new Set(['40001', '40P01']);
+
+/** Values that validation should have refused; a net under it, so that input is never answered with a 5xx. */
+const BAD_VALUE_STATES = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05']);
+
+const CONSTRAINTS: Record<string, [code: ProblemCode, detail: string]> = {
+  products_sku_key: ['duplicate_sku', 'Product with this SKU already exists'],
+  order_items_product_id_fkey: ['product_has_orders', 'Orders name this product; deactivate it instead'],
+};
+
+function textOf(error: unknown, member: 'code' | 'constraint' | 'message'): string {
+  if (typeof error !== 'object' || error === null || !(member in error)) return '';
+  const value = (error as Record<string, unknown>)[member];
+  return typeof value === 'string' ? value : '';
+}
+
+export function sqlStateOf(error: unknown): string {
+  return textOf(error, 'code');
+}
+
+/** The connection is gone, or was never made; the statement may or may not have run. */
+export function isConnectionLoss(error: unknown): boolean {
+  const code = textOf(error, 'code');
+  if (NETWORK_CODES.has(code) || CONNECTION_STATES.test(code)) return true;
+  if (error instanceof AggregateError) return error.errors.some(isConnectionLoss);
+  return CONNECTION_MESSAGES.test(textOf(error, 'message'));
+}
+
+/** A deadlock or serialization failure: nothing is stored, and the same work may succeed when tried again. */
+export function isRetryable(error: unknown): boolean {
+  return RETRYABLE_STATES.has(textOf(error, 'code')) || error instanceof TransactionRolledBackError;
+}
+
+/** A lock was not granted within lock_timeout. */
+export function isLockTimeout(error: unknown): boolean {
+  return textOf(error, 'code') === '55P03';
+}
+
+/** What a caller is told of a failure of the database, or undefined when it is a fault of ours. */
+export function toAppError(error: unknown): AppError | undefined {
+  const code = textOf(error, 'code');
+  const known = CONSTRAINTS[textOf(error, 'constraint')];
+  if (known !== undefined) return new AppError(known[0], known[1], { cause: error });
+  if (isConnectionLoss(error)) return unavailable('The database cannot be reached, try again', error);
+  if (error instanceof CommitUncertainError) {
+    return unavailable('It is not known whether the change is stored; ask again with the same key', error);
+  }
+  if (UNAVAILABLE_STATES.has(code) || isRetryable(error)) {
+    return unavailable('The database is busy, try again', error);
+  }
+  if (BAD_VALUE_STATES.has(code)) {
+    return new AppError('validation_failed', 'A value cannot be stored', {
+      fields: { errors: [] },
+      cause: error,
+    });
+  }
+  return undefined;
+}

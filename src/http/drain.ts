@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { FastifyInstance } from 'fastify';
+
+/** Well inside the 10 s that a stop may take: a request has 8 s at most, and hardly one needs one. */
+const CLOSE_BOUND_MS = 4000;
+const IDLE_CHECK_MS = 50;
+
+/** While draining, answers ask their clients to come back on another connection. */
+export function closeConnectionsWhile(app: FastifyInstance, isDraining: () => boolean): void {
+  app.addHook('onRequest', async (_request, reply) => {
+    if (isDraining()) reply.header('connection', 'close');
+  });
+}
+
+/**
+ * Closes the app. Fastify closes idle connections once; those that become idle later, or that a client has left half
+ * open, would keep it waiting, so they are closed as they turn up, and whatever is left after a bound is cut off.
+ */
+export async function closeApp(app: FastifyInstance): Promise<void> {
+  const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS);
+  const bound = new AbortController();
+  const cutOff = sleep(CLOSE_BOUND_MS, undefined, { signal: bound.signal })
+    .then(() => app.server.closeAllConnections())
+    .catch(() => undefined);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(idle);
+    bound.abort();
+    await cutOff;
+  }
+}

@@ -1,0 +1,23 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+import type { Page } from '../lib/page.ts';
+
+/**
+ * Sends a page as an array, with a Link to the next one. The link is relative and repeats the path as it was called
+ * (with its prefix), the filters and the limit; skip is left out, because the cursor already stands behind it.
+ */
+export function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>): FastifyReply {
+  if (page.nextCursor !== undefined) {
+    const [path, search] = request.url.split('?');
+    const query = new URLSearchParams(search);
+    query.delete('skip');
+    query.set('cursor', page.nextCursor);
+    reply.header('link', `<${path}?${query}>; rel="next"`);
+  }
+  return reply.send(page.items);
+}
+
+/** The path that this request was called under, without the canonical path: empty, or `/api/v1`. */
+export function prefixOf(request: FastifyRequest): string {
+  return request.url.startsWith('/api/v1/') ? '/api/v1' : '';
+}

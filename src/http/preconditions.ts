@@ -1,0 +1,28 @@
+import type { FastifyReply } from 'fastify';
+
+import { validationFailed } from '../lib/errors.ts';
+import { matchesVersion, parseVersionMatch, toEtag, type VersionMatch } from '../lib/versions.ts';
+
+/** @throws AppError validation_failed when the header is there and is not a list of entity tags */
+export function ifMatchOf(headers: { 'if-match'?: string }): VersionMatch | undefined {
+  return read('if-match', headers['if-match'], 'strong');
+}
+
+function read(name: string, header: string | undefined, comparison: 'strong' | 'weak') {
+  if (header === undefined) return undefined;
+  const match = parseVersionMatch(header, comparison);
+  if (match !== undefined) return match;
+  throw validationFailed([{ path: `header/${name}`, message: 'must be entity tags such as "3", or *' }]);
+}
+
+/** Sends one resource with its ETag, or 304 when the caller has this version already. */
+export function sendVersioned<T extends { version: number }>(
+  reply: FastifyReply,
+  headers: { 'if-none-match'?: string },
+  resource: T,
+): FastifyReply {
+  const known = read('if-none-match', headers['if-none-match'], 'weak');
+  reply.header('etag', toEtag(resource.version));
+  if (known !== undefined && matchesVersion(known, resource.version)) return reply.code(304).send();
+  return reply.send(resource);
+}

@@ -1,0 +1,78 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+import { toAppError } from '../db/pg-errors.ts';
+import { AppError, problems, unavailable, validationFailed } from '../lib/errors.ts';
+import { toInputFaults } from './validation.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** RFC 9457. Nothing in it comes from an unknown error: its text could hold SQL, a path or a secret. */
+export function problemDocument(error: AppError, requestId: string): Record<string, unknown> {
+  return {
+    type: `/problems/${error.code}`,
+    title: problems[error.code].title,
+    status: error.status,
+    detail: error.message,
+    code: error.code,
+    request_id: requestId,
+    ...error.fields,
+  };
+}
+
+/** The one place where errors become answers, and where unknown ones are logged, once. */
+export function renderErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply));
+  app.setNotFoundHandler((request, reply) => {
+    const detail = `There is nothing at ${request.method} ${request.url.split('?')[0]}`;
+    return sendProblem(new AppError('not_found', detail), request, reply);
+  });
+}
+
+export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const known = toKnownError(error, request);
+  if (known.status >= 500) {
+    request.log[known.status === 503 ? 'warn' : 'error']({ err: known.cause ?? error }, known.message);
+  }
+  return reply
+    .code(known.status)
+    .headers(known.headers)
+    .type(PROBLEM_TYPE)
+    .send(JSON.stringify(problemDocument(known, request.id)));
+}
+
+function toKnownError(error: unknown, request: FastifyRequest): AppError {
+  if (error instanceof AppError) return error;
+  return (
+    fromFastify(error as Partial<FastifyError>, request) ??
+    toAppError(error) ??
+    new AppError('internal_error', 'Something went wrong on our side', { cause: error })
+  );
+}
+
+function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): AppError | undefined {
+  if (error.validation !== undefined) {
+    if (error.validationContext === 'body' && request.body === undefined) {
+      return new AppError('malformed_request', 'The body is empty; send JSON');
+    }
+    return validationFailed(toInputFaults(error.validation, error.validationContext));
+  }
+  switch (error.code) {
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': {
+      const given = request.headers['content-type'] ?? 'nothing';
+      const detail = `Send JSON with the header Content-Type: application/json, not ${given}`;
+      return new AppError('unsupported_media_type', detail);
+    }
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new AppError('payload_too_large', 'The body is larger than this call takes');
+    case 'FST_ERR_HANDLER_TIMEOUT':
+      return unavailable('The request took too long, try again', error);
+    case 'FST_ERR_BAD_URL':
+      return new AppError('malformed_request', 'The path is not a valid URL');
+    default:
+      // Fastify's other refusals of malformed requests; what is below 500 is the caller's.
+      if (error.code?.startsWith('FST_ERR_') && error.statusCode !== undefined && error.statusCode < 500) {
+        return new AppError('malformed_request', 'The request is malformed');
+      }
+      return undefined;
+  }
+}

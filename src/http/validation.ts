@@ -1,0 +1,105 @@
+import type { FastifyInstance, FastifySchema, FastifySchemaValidationError } from 'fastify';
+
+import type { InputFault } from '../lib/errors.ts';
+import { parseCents } from '../lib/money.ts';
+
+/*
+ * Strict input. Fastify's defaults would turn null into 0, "0x10" into 16 and drop fields that nobody knows; here
+ * nothing is coerced or dropped. Paths and queries are text on the wire, so plain decimal numbers and booleans in them
+ * become values before validation, and everything else stays text and fails.
+ */
+export const ajvOptions = {
+  customOptions: {
+    allErrors: true,
+    coerceTypes: false,
+    removeAdditional: false,
+    useDefaults: false,
+    allowUnionTypes: true,
+    // Numbers only; strings are held by their pattern.
+    formats: { money: { type: 'number' as const, validate: (n: number) => parseCents(n) !== undefined } },
+  },
+};
+
+const PLAIN_INTEGER = /^-?(0|[1-9]\d{0,15})$/;
+
+type Properties = Record<string, { type?: unknown }>;
+
+/** Adds the conversion of path and query values to every route that declares them; a route without a query has none. */
+export function convertTextInput(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    const schema: FastifySchema = route.schema ?? {};
+    const query = typedNames(schema.querystring);
+    const params = typedNames(schema.params);
+    if (query.length === 0 && params.length === 0) return;
+    const existing = [route.preValidation ?? []].flat();
+    route.preValidation = [
+      ...existing,
+      async (request) => {
+        convert(request.query, query);
+        convert(request.params, params);
+      },
+    ];
+  });
+}
+
+function typedNames(schema: unknown): [name: string, type: 'integer' | 'boolean'][] {
+  const properties = (schema as { properties?: Properties } | undefined)?.properties ?? {};
+  return Object.entries(properties).flatMap(([name, { type }]) =>
+    type === 'integer' || type === 'boolean' ? [[name, type] as const] : [],
+  ) as [string, 'integer' | 'boolean'][];
+}
+
+function convert(input: unknown, names: readonly [string, 'integer' | 'boolean'][]): void {
+  const values = input as Record<string, unknown>;
+  for (const [name, type] of names) {
+    const value = values[name];
+    if (typeof value !== 'string') continue;
+    if (type === 'integer' && PLAIN_INTEGER.test(value)) values[name] = Number(value);
+    if (type === 'boolean' && (value === 'true' || value === 'false')) values[name] = value === 'true';
+  }
+}
+
+const PARTS: Record<string, string> = {
+  body: 'body',
+  querystring: 'query',
+  params: 'path',
+  headers: 'header',
+};
+
+/** ajv's errors as faults that a caller can read, each once. */
+export function toInputFaults(
+  errors: readonly FastifySchemaValidationError[],
+  validationContext: string | undefined,
+): InputFault[] {
+  const part = PARTS[validationContext ?? 'body'] ?? 'body';
+  const faults = errors.map((error) => toFault(error, part));
+  const unique = new Map(faults.map((fault) => [`${fault.path} ${fault.message}`, fault]));
+  return [...unique.values()];
+}
+
+function toFault({ instancePath, keyword, params, message }: FastifySchemaValidationError, part: string) {
+  const path = `${part}${instancePath}`;
+  switch (keyword) {
+    case 'additionalProperties':
+      return { path: `${path}/${String(params['additionalProperty'])}`, message: 'is not a known field' };
+    case 'required':
+      return { path: `${path}/${String(params['missingProperty'])}`, message: 'is required' };
+    case 'enum':
+      return { path, message: `must be one of ${(params['allowedValues'] as unknown[]).join(', ')}` };
+    case 'format':
+      return { path, message: formatMessage(String(params['format'])) };
+    case 'pattern':
+      return { path, message: patternMessage(String(params['pattern'])) };
+    default:
+      return { path, message: message ?? 'is not acceptable' };
+  }
+}
+
+function formatMessage(format: string): string {
+  return format === 'money' ? 'must have two decimals at most' : `must be a ${format}`;
+}
+
+function patternMessage(pattern: string): string {
+  if (pattern.includes('ud800')) return 'must not contain NUL or unpaired surrogates';
+  return `must match ${pattern}`;
+}

@@ -1,0 +1,62 @@
+import { sql } from 'kysely';
+
+import type { Db, Tx } from '../db/types.ts';
+
+export interface KeyRow {
+  fingerprint: Buffer;
+  response: unknown;
+}
+
+/**
+ * Claims a key. Whoever comes second waits here, on the unique index, until the first has committed or rolled back (at
+ * most lock_timeout).
+ * @returns false when the key was claimed before
+ */
+export async function insertKey(tx: Tx, scope: string, key: string, fingerprint: Buffer): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await tx
+    .insertInto('idempotency_keys')
+    .values({ scope, key, fingerprint })
+    .onConflict((conflict) => conflict.columns(['scope', 'key']).doNothing())
+    .executeTakeFirst();
+  return numInsertedOrUpdatedRows === 1n;
+}
+
+export async function findKey(tx: Tx, scope: string, key: string): Promise<KeyRow | undefined> {
+  return tx
+    .selectFrom('idempotency_keys')
+    .select(['fingerprint', 'response'])
+    .where('scope', '=', scope)
+    .where('key', '=', key)
+    .executeTakeFirst();
+}
+
+export async function updateKeyResponse(
+  tx: Tx,
+  scope: string,
+  key: string,
+  status: number,
+  response: unknown,
+): Promise<void> {
+  await tx
+    .updateTable('idempotency_keys')
+    .set({ status, response: JSON.stringify(response) })
+    .where('scope', '=', scope)
+    .where('key', '=', key)
+    .execute();
+}
+
+/** Deletes at most `limit` keys that are older than `hours`. */
+export async function deleteKeysOlderThan(db: Db, hours: number, limit: number): Promise<number> {
+  const { rows } = await sql`
+    delete from idempotency_keys
+     where (scope, key) in (
+       select scope, key from idempotency_keys
+        where created_at < now() - make_interval(hours => ${hours})
+        order by created_at
+        limit ${limit}
+        for update skip locked
+     )
+    returning 1
+  `.execute(db);
+  return rows.length;
+}

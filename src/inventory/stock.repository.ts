@@ -1,0 +1,87 @@
+import { type RawBuilder, sql } from 'kysely';
+
+import type { Db, Tx } from '../db/types.ts';
+import type { StockChange, StockCounters } from './stock-change.ts';
+
+/** A product's row as it stands under the lock, money in cents. */
+export interface LockedProduct extends StockCounters {
+  sku: string;
+  priceCents: number;
+  active: boolean;
+}
+
+/**
+ * Locks products in one statement, in the order of their ids, whatever order they were asked for: two baskets that
+ * share products then wait for each other and never in a circle. Ids that are not there are missing from the map.
+ */
+export async function lockProducts(tx: Tx, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
+  return toMap(await selectStock(tx, ids).orderBy('id').forUpdate().execute());
+}
+
+/** The same rows without a lock: good for a preview, and for nothing that is written. */
+export async function findStock(db: Db, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
+  return toMap(await selectStock(db, ids).execute());
+}
+
+function selectStock(db: Db, ids: readonly number[]) {
+  return db
+    .selectFrom('products')
+    .select(['id', 'sku', 'on_hand as onHand', 'reserved', 'active'])
+    .select(sql<number>`(price * 100)::bigint`.as('priceCents'))
+    .where('id', '=', sql<number>`any(${sql.val(ids)}::bigint[])`);
+}
+
+function toMap(rows: readonly LockedProduct[]): Map<number, LockedProduct> {
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/**
+ * Writes changes of stock and their movements, in one statement. The products must be locked by this transaction: the
+ * counters after each change were computed from the locked rows, and the last one of a product is what is stored.
+ * A transaction raises a product's version once, however many changes it makes.
+ */
+export async function writeStockChanges(tx: Tx, changes: readonly StockChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  const counters = [...new Map(changes.map((change) => [change.productId, change])).values()];
+  await sql`
+    with changed as (
+      update products p
+         set on_hand = c.on_hand, reserved = c.reserved, version = p.version + 1, updated_at = now()
+        from unnest(
+          ${counters.map((c) => c.productId)}::bigint[],
+          ${counters.map((c) => c.onHandAfter)}::bigint[],
+          ${counters.map((c) => c.reservedAfter)}::bigint[]
+        ) as c (id, on_hand, reserved)
+       where p.id = c.id
+    )
+    ${movementInsert(changes)}
+  `.execute(tx);
+}
+
+/** Writes movements alone, for counters that the caller has written itself. */
+export async function insertMovements(tx: Tx, changes: readonly StockChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  await movementInsert(changes).execute(tx);
+}
+
+function movementInsert(changes: readonly StockChange[]): RawBuilder<unknown> {
+  return sql`
+    insert into stock_movements
+      (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor, request_id, reason)
+    select m.product_id, m.kind, m.delta, m.on_hand_after, m.reserved_after, m.order_id,
+           m.actor, m.request_id, m.reason
+      from unnest(
+        ${changes.map((c) => c.productId)}::bigint[],
+        ${changes.map((c) => c.kind)}::text[],
+        ${changes.map((c) => c.delta)}::bigint[],
+        ${changes.map((c) => c.onHandAfter)}::bigint[],
+        ${changes.map((c) => c.reservedAfter)}::bigint[],
+        ${changes.map((c) => c.orderId)}::bigint[],
+        ${changes.map((c) => c.caller.actor)}::text[],
+        ${changes.map((c) => c.caller.requestId)}::text[],
+        ${changes.map((c) => c.reason)}::text[]
+      ) with ordinality
+        as m (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor, request_id, reason, position)
+     order by m.position
+  `;
+}

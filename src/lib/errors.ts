@@ -1,0 +1,74 @@
+/**
+ * The closed table of what can go wrong for a caller: code → status and title. Services throw `AppError` with one of
+ * these codes; `http/problem.ts` renders it, and `GET /problems/{code}` explains it.
+ */
+export const problems = {
+  malformed_request: { status: 400, title: 'Malformed request' },
+  invalid_status_transition: { status: 400, title: 'Invalid status transition' },
+  product_has_orders: { status: 400, title: 'Product is named by orders' },
+  missing_signature: { status: 401, title: 'Missing webhook signature' },
+  invalid_signature: { status: 403, title: 'Invalid webhook signature' },
+  not_found: { status: 404, title: 'Not found' },
+  product_not_found: { status: 404, title: 'Product not found' },
+  order_not_found: { status: 404, title: 'Order not found' },
+  method_not_allowed: { status: 405, title: 'Method not allowed' },
+  duplicate_sku: { status: 409, title: 'SKU already taken' },
+  product_inactive: { status: 409, title: 'Product is not active' },
+  insufficient_stock: { status: 409, title: 'Insufficient stock' },
+  idempotency_key_reused: { status: 409, title: 'Idempotency key reused for another command' },
+  idempotency_key_in_progress: { status: 409, title: 'Idempotency key in progress' },
+  version_mismatch: { status: 412, title: 'Precondition failed' },
+  payload_too_large: { status: 413, title: 'Payload too large' },
+  unsupported_media_type: { status: 415, title: 'Unsupported media type' },
+  validation_failed: { status: 422, title: 'Validation failed' },
+  total_out_of_range: { status: 422, title: 'Order total out of range' },
+  internal_error: { status: 500, title: 'Internal server error' },
+  service_unavailable: { status: 503, title: 'Service unavailable' },
+} as const satisfies Record<string, { status: number; title: string }>;
+
+export type ProblemCode = keyof typeof problems;
+
+export interface AppErrorExtras {
+  /** Members added to the problem document, in snake_case. */
+  fields?: Record<string, unknown>;
+  /** Response headers that belong to this refusal (Retry-After, Allow, ETag). */
+  headers?: Record<string, string>;
+  cause?: unknown;
+}
+
+/** A refusal that the caller is meant to read: `detail` goes out as it is, so it never holds internals. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ProblemCode;
+  readonly status: number;
+  readonly fields: Record<string, unknown>;
+  readonly headers: Record<string, string>;
+
+  constructor(code: ProblemCode, detail: string, extras: AppErrorExtras = {}) {
+    super(detail, { cause: extras.cause });
+    this.code = code;
+    this.status = problems[code].status;
+    this.fields = extras.fields ?? {};
+    this.headers = extras.headers ?? {};
+  }
+}
+
+/** One fault of the input; `path` is `part/field/…`, with part one of body, query, path and header. */
+export interface InputFault {
+  path: string;
+  message: string;
+}
+
+/** 422 with every fault that was found. */
+export function validationFailed(faults: readonly InputFault[]): AppError {
+  const detail = faults.map(({ path, message }) => `${path} ${message}`).join('; ');
+  return new AppError('validation_failed', detail, { fields: { errors: faults } });
+}
+
+/** 503 that tells the caller when to try again. */
+export function unavailable(detail: string, cause?: unknown, retryAfterSeconds = 1): AppError {
+  return new AppError('service_unavailable', detail, {
+    headers: { 'retry-after': String(retryAfterSeconds) },
+    cause,
+  });
+}

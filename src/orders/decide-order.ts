@@ -1,0 +1,66 @@
+import { sellable } from '../inventory/stock-change.ts';
+import type { LockedProduct } from '../inventory/stock.repository.ts';
+import { AppError } from '../lib/errors.ts';
+import { MAX_AMOUNT, totalCents } from '../lib/money.ts';
+import type { NewOrder } from './order.ts';
+
+export interface OrderLine {
+  product: LockedProduct;
+  quantity: number;
+}
+
+export interface AcceptedOrder {
+  lines: OrderLine[];
+  totalCents: number;
+}
+
+/**
+ * Decides one order on products as they stand: all of it or nothing. Pure; the caller holds the locks.
+ * An unknown product is told before an inactive one, and that before missing stock; a total that no column holds comes
+ * last.
+ * @returns the refusal product_not_found, product_inactive, insufficient_stock or total_out_of_range, if there is one
+ */
+export function decideOrder(
+  order: NewOrder,
+  products: ReadonlyMap<number, LockedProduct>,
+): AcceptedOrder | AppError {
+  const lines: OrderLine[] = [];
+  for (const { productId, quantity } of order.items) {
+    const product = products.get(productId);
+    if (product === undefined) {
+      return new AppError('product_not_found', 'Product not found', { fields: { product_id: productId } });
+    }
+    lines.push({ product, quantity });
+  }
+  const inactive = lines.find(({ product }) => !product.active);
+  if (inactive !== undefined) {
+    const fields = { product_id: inactive.product.id };
+    return new AppError('product_inactive', 'Product is not active', { fields });
+  }
+  const shortage = shortageOf(lines);
+  if (shortage !== undefined) return shortage;
+  const total = totalCents(
+    lines.map(({ product, quantity }) => ({ quantity, priceCents: product.priceCents })),
+  );
+  if (total === undefined) {
+    return new AppError('total_out_of_range', `The total of the order is above ${MAX_AMOUNT}`);
+  }
+  return { lines, totalCents: total };
+}
+
+function shortageOf(lines: readonly OrderLine[]): AppError | undefined {
+  const shortages = lines
+    .filter(({ product, quantity }) => quantity > sellable(product))
+    .map(({ product, quantity }) => ({
+      product_id: product.id,
+      available: sellable(product),
+      requested: quantity,
+    }));
+  const [first] = shortages;
+  if (first === undefined) return undefined;
+  return new AppError(
+    'insufficient_stock',
+    `Insufficient stock. Available: ${first.available}, Requested: ${first.requested}`,
+    { fields: { shortages } },
+  );
+}

@@ -1,0 +1,133 @@
+import { Type } from '@sinclair/typebox';
+
+import { Id, oneOf, PageQuerySchema, QUANTITY_MAX, Timestamp } from '../http/schemas.ts';
+import { describeTransitions, orderStatuses } from './order-state.ts';
+
+const Status = oneOf(orderStatuses);
+const Quantity = Type.Integer({ minimum: 1, maximum: QUANTITY_MAX });
+/** A form check, not a proof: one @ between two parts without spaces; 254 is the longest address that mail can carry. */
+const Email = Type.String({
+  maxLength: 254,
+  pattern: String.raw`^[^\s@\u0000-\u001f\ud800-\udfff]+@[^\s@\u0000-\u001f\ud800-\udfff]+$`,
+});
+const NullableTime = Type.Union([Timestamp, Type.Null()]);
+
+const example = {
+  id: 1,
+  status: 'PENDING',
+  items: [{ product_id: 1, sku: 'MUG-BLUE', quantity: 2, unit_price: 29.99 }],
+  total: 59.98,
+  customer_email: 'ada@example.com',
+  version: 1,
+  expires_at: null,
+  created_at: '2026-01-02T03:04:05.678Z',
+  updated_at: '2026-01-02T03:04:05.678Z',
+  product_id: 1,
+  quantity: 2,
+};
+
+const orderFields = {
+  status: Status,
+  items: Type.Array(
+    Type.Object({
+      product_id: Id,
+      sku: Type.String({ description: 'As it was when the order was placed' }),
+      quantity: Type.Integer(),
+      unit_price: Type.Number({ description: 'As it was when the order was placed' }),
+    }),
+  ),
+  total: Type.Number(),
+  customer_email: Type.Union([Type.String(), Type.Null()]),
+  version: Type.Integer({ description: 'Raised by every change; the ETag' }),
+  expires_at: NullableTime,
+  created_at: Timestamp,
+  updated_at: Timestamp,
+  refund_due: Type.Optional(
+    Type.Literal(true, { description: 'Only on an order that was canceled after it was paid' }),
+  ),
+  product_id: Type.Optional({ ...Id, description: 'Only with exactly one item' }),
+  quantity: Type.Optional(Type.Integer({ description: 'Only with exactly one item' })),
+};
+
+export const OrderSchema = Type.Object({ id: Id, ...orderFields }, { $id: 'Order', examples: [example] });
+
+export const OrderPreviewSchema = Type.Object(orderFields, {
+  $id: 'OrderPreview',
+  description: 'What the order would be; it has no id, because nothing was placed',
+});
+
+export const CreateOrderBody = Type.Object(
+  {
+    product_id: Type.Optional(Id),
+    quantity: Type.Optional(Quantity),
+    items: Type.Optional(
+      Type.Array(Type.Object({ product_id: Id, quantity: Quantity }, { additionalProperties: false }), {
+        minItems: 1,
+        maxItems: 100,
+        description: 'Each product once',
+      }),
+    ),
+    customer_email: Type.Optional(Type.Union([Email, Type.Null()])),
+  },
+  {
+    $id: 'CreateOrder',
+    additionalProperties: false,
+    description: 'Either product_id and quantity, or items; never both',
+    examples: [
+      { product_id: 1, quantity: 2, customer_email: 'ada@example.com' },
+      {
+        items: [
+          { product_id: 1, quantity: 2 },
+          { product_id: 2, quantity: 1 },
+        ],
+      },
+    ],
+  },
+);
+
+export const CreateOrderQuery = Type.Object(
+  {
+    dry_run: Type.Optional(
+      Type.Boolean({
+        description: 'true: say what would happen (200 with the order, but no id), change nothing',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const ChangeStatusBody = Type.Object(
+  { status: Status },
+  {
+    $id: 'ChangeStatus',
+    additionalProperties: false,
+    description: describeTransitions(),
+    examples: [{ status: 'PAID' }],
+  },
+);
+
+export const ListOrdersQuery = Type.Object(
+  {
+    status: Type.Optional(Status),
+    product_id: Type.Optional(Id),
+    customer_email: Type.Optional(Email),
+    created_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
+    created_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
+    ...PageQuerySchema,
+    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default -id: newest first' })),
+  },
+  { additionalProperties: false },
+);
+
+export const OrderHistorySchema = Type.Array(
+  Type.Object({
+    from: Type.Union([Status, Type.Null()]),
+    to: Status,
+    at: Timestamp,
+    actor: Type.String(),
+    cause: Type.String({ description: 'placed, request, or the type of the payment event' }),
+    version: Type.Integer(),
+    request_id: Type.Union([Type.String(), Type.Null()]),
+    refund_due: Type.Boolean(),
+  }),
+);

@@ -1,0 +1,23 @@
+import type { OrderStatus } from '../orders/order-state.ts';
+import type { ReviewReason } from './payment-rules.ts';
+import type { SignatureScheme } from './webhook-signature.ts';
+
+/** A verified delivery of a payment event. */
+export interface PaymentEvent {
+  /** See `eventIdentity`: what can be inserted once. */
+  identity: string;
+  type: string;
+  orderId: number;
+  amountCents: number | undefined;
+  paymentMethod: string | undefined;
+  scheme: SignatureScheme;
+  /** The X-Event-Id header: recorded, not signed, never trusted. */
+  unsignedEventId: string | undefined;
+  rawBody: Buffer;
+}
+
+export type PaymentResult =
+  | { status: 'processed'; order_id: number; new_status: OrderStatus }
+  | { status: 'ignored'; order_id: number; reason: string }
+  | { status: 'review'; order_id: number; reason: ReviewReason; detail: string }
+  | { status: 'already_processed'; order_id: number; outcome: string };

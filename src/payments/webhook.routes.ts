@@ -1,0 +1,120 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyRequest } from 'fastify';
+
+import { parseJsonBody } from '../http/json-body.ts';
+import { callerOf } from '../http/request-context.ts';
+import { NoQuery, problemResponses, ref } from '../http/schemas.ts';
+import type { Clock } from '../lib/clock.ts';
+import { AppError } from '../lib/errors.ts';
+import type { Metrics } from '../lib/metrics.ts';
+import { toCents } from '../lib/money.ts';
+import type { PaymentService } from './payment.service.ts';
+import { PaymentWebhookBody, PaymentWebhookResult } from './webhook.schemas.ts';
+import { eventIdentity, type SignatureScheme, verifySignature } from './webhook-signature.ts';
+
+export interface WebhookRoutesOptions {
+  payments: PaymentService;
+  secrets: readonly string[];
+  clock: Clock;
+  metrics: Metrics;
+}
+
+/** 64 KiB, a quarter of what other calls take: a payment event is small, and its sender is unknown until verified. */
+const BODY_LIMIT_BYTES = 64 * 1024;
+
+interface Verified {
+  rawBody: Buffer;
+  scheme: SignatureScheme;
+}
+
+/**
+ * The order of things is the point: the bytes are taken as they came, their signature is checked, and only then are
+ * they parsed and held against the schema. So a forger learns nothing but 401 and 403. The parser that keeps the bytes
+ * lives in this plugin alone; the routes beside it get parsed JSON.
+ */
+export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
+  const { payments, secrets, clock, metrics } = options;
+  const verifiedRequests = new WeakMap<FastifyRequest, Verified>();
+
+  app.removeContentTypeParser('application/json');
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
+  });
+
+  /** Also a request without a body has a signature to miss. */
+  function verify(request: FastifyRequest): Buffer {
+    const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const verdict = verifySignature(signatureHeaders(request), rawBody, secrets, clock.nowMs());
+    if (verdict === 'missing') {
+      metrics.paymentEvents.inc({ outcome: 'unsigned' });
+      throw new AppError('missing_signature', 'Missing webhook signature');
+    }
+    if (verdict === 'invalid') {
+      metrics.paymentEvents.inc({ outcome: 'forged' });
+      throw new AppError('invalid_signature', 'Invalid webhook signature');
+    }
+    verifiedRequests.set(request, { rawBody, scheme: verdict });
+    return rawBody;
+  }
+
+  app.post(
+    '/webhooks/payment',
+    {
+      bodyLimit: BODY_LIMIT_BYTES,
+      preValidation: async (request: FastifyRequest) => {
+        request.body = parseJsonBody(verify(request));
+      },
+      schema: {
+        operationId: 'receivePaymentEvent',
+        summary: 'Receive a payment event',
+        description:
+          'The signature is an HMAC-SHA256 over the raw body, checked before anything is parsed: X-Webhook-Signature ' +
+          '(`sha256=<hex>`, `sha256=<base64>` or bare hex), or the three headers of Standard Webhooks. Every event is ' +
+          'applied once, however often it is delivered.',
+        tags: ['Webhooks'],
+        security: [{ webhookSignature: [] }, { standardWebhooks: [] }],
+        querystring: NoQuery,
+        body: ref(PaymentWebhookBody),
+        response: {
+          200: ref(PaymentWebhookResult),
+          ...problemResponses(400, 401, 403, 404, 413, 415, 422, 503),
+        },
+      },
+    },
+    async (request, reply) => {
+      const verified = verifiedRequests.get(request);
+      if (verified === undefined) throw new Error('a webhook reached its handler without being verified');
+      const { event_type, order_id, event_id, amount, payment_method } = request.body;
+      // Under the other scheme, nobody has signed this header.
+      const webhookId = verified.scheme === 'standard-webhooks' ? headerOf(request, 'webhook-id') : undefined;
+      const result = await payments.apply(
+        {
+          identity: eventIdentity(event_id, webhookId, verified.rawBody),
+          type: event_type,
+          orderId: order_id,
+          amountCents: amount === undefined ? undefined : toCents(amount),
+          paymentMethod: payment_method,
+          unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
+          ...verified,
+        },
+        { ...callerOf(request), actor: 'payment-provider' },
+      );
+      return reply.send(result);
+    },
+  );
+};
+
+function signatureHeaders(request: FastifyRequest) {
+  return {
+    signature: headerOf(request, 'x-webhook-signature'),
+    webhookId: headerOf(request, 'webhook-id'),
+    webhookTimestamp: headerOf(request, 'webhook-timestamp'),
+    webhookSignature: headerOf(request, 'webhook-signature'),
+  };
+}
+
+/** Node joins a repeated header with commas, which no signature of ours contains. */
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}

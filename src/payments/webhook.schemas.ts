@@ -1,0 +1,46 @@
+import { Type } from '@sinclair/typebox';
+
+import { AmountInput, Id, oneOf, text } from '../http/schemas.ts';
+import { orderStatuses } from '../orders/order-state.ts';
+
+export const PaymentWebhookBody = Type.Object(
+  {
+    event_type: { ...text(1, 100), description: 'payment.succeeded, payment.failed or payment.refunded' },
+    order_id: Id,
+    event_id: Type.Optional({
+      ...text(1, 255),
+      description: 'What makes a repeated delivery the same event',
+    }),
+    amount: Type.Optional(AmountInput),
+    payment_method: Type.Optional(text(0, 100)),
+  },
+  {
+    $id: 'PaymentWebhook',
+    // Providers add fields; they are kept in the raw body.
+    additionalProperties: true,
+    examples: [
+      {
+        event_type: 'payment.succeeded',
+        event_id: 'evt_0001',
+        order_id: 1,
+        amount: 59.98,
+        payment_method: 'card',
+      },
+    ],
+  },
+);
+
+export const PaymentWebhookResult = Type.Object(
+  {
+    status: oneOf(['processed', 'ignored', 'review', 'already_processed']),
+    order_id: Id,
+    new_status: Type.Optional(oneOf(orderStatuses)),
+    reason: Type.Optional(Type.String()),
+    detail: Type.Optional(Type.String()),
+    outcome: Type.Optional(Type.String({ description: 'What became of the first delivery' })),
+  },
+  {
+    $id: 'PaymentWebhookResult',
+    examples: [{ status: 'processed', order_id: 1, new_status: 'PAID' }],
+  },
+);

@@ -1,0 +1,86 @@
+import { Type } from '@sinclair/typebox';
+
+import { Id, oneOf, PageQuerySchema, PriceInput, QUANTITY_MAX, text, Timestamp } from '../http/schemas.ts';
+
+const Sku = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' });
+const Stock = Type.Integer({ minimum: 0, maximum: QUANTITY_MAX, description: 'What can be sold now' });
+const NullableDescription = Type.Union([text(0, 2000), Type.Null()]);
+
+const example = {
+  id: 1,
+  sku: 'MUG-BLUE',
+  name: 'Blue mug',
+  description: 'Holds 0.3 l',
+  price: 29.99,
+  stock: 98,
+  reserved: 2,
+  on_hand: 100,
+  active: true,
+  version: 3,
+  created_at: '2026-01-02T03:04:05.678Z',
+  updated_at: '2026-01-02T03:05:00.000Z',
+};
+
+export const ProductSchema = Type.Object(
+  {
+    id: Id,
+    sku: Type.String(),
+    name: Type.String(),
+    description: Type.Union([Type.String(), Type.Null()]),
+    price: Type.Number({ description: 'Two decimals at most' }),
+    stock: Type.Integer({ description: 'What can still be sold: on_hand - reserved' }),
+    reserved: Type.Integer({ description: 'Held by orders that are not shipped yet' }),
+    on_hand: Type.Integer({ description: 'What is there, reserved or not' }),
+    active: Type.Boolean({ description: 'Inactive products cannot be ordered' }),
+    version: Type.Integer({ description: 'Raised by every change; the ETag' }),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+  },
+  { $id: 'Product', examples: [example] },
+);
+
+export const CreateProductBody = Type.Object(
+  {
+    sku: Sku,
+    name: text(1, 200),
+    price: PriceInput,
+    stock: Stock,
+    description: Type.Optional(NullableDescription),
+    active: Type.Optional(Type.Boolean({ description: 'Default true' })),
+  },
+  {
+    $id: 'CreateProduct',
+    additionalProperties: false,
+    examples: [{ sku: 'MUG-BLUE', name: 'Blue mug', price: 29.99, stock: 100, description: 'Holds 0.3 l' }],
+  },
+);
+
+export const UpdateProductBody = Type.Object(
+  {
+    sku: Type.Optional(Sku),
+    name: Type.Optional(text(1, 200)),
+    price: Type.Optional(PriceInput),
+    stock: Type.Optional(Stock),
+    description: Type.Optional(NullableDescription),
+    active: Type.Optional(Type.Boolean()),
+  },
+  {
+    $id: 'UpdateProduct',
+    additionalProperties: false,
+    minProperties: 1,
+    description: 'Any subset of the fields; the others stay as they are',
+    examples: [{ price: '24.50', stock: 120 }],
+  },
+);
+
+export const ListProductsQuery = Type.Object(
+  {
+    q: Type.Optional({ ...text(1, 200), description: 'Name or SKU contains this, in any case' }),
+    sku: Type.Optional(Type.String({ maxLength: 64, pattern: Sku.pattern ?? '' })),
+    active: Type.Optional(Type.Boolean()),
+    stock_below: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    ...PageQuerySchema,
+    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default id' })),
+  },
+  { additionalProperties: false },
+);

@@ -1,0 +1,146 @@
+import { inTransaction } from '../db/transaction.ts';
+import type { Db, Tx } from '../db/types.ts';
+import { insertEvents } from '../events/event.repository.ts';
+import type { EventType } from '../events/event.ts';
+import { type IdempotencyKey, type Once, runOnce } from '../idempotency/idempotency.service.ts';
+import { changeToStock, type StockCounters } from '../inventory/stock-change.ts';
+import { insertMovements, writeStockChanges } from '../inventory/stock.repository.ts';
+import type { Caller } from '../lib/caller.ts';
+import { AppError } from '../lib/errors.ts';
+import { centsToNumber } from '../lib/money.ts';
+import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import {
+  deleteProduct,
+  findProduct,
+  hasOrders,
+  insertProduct,
+  listProducts,
+  lockProduct,
+  updateProduct,
+} from './product.repository.ts';
+import {
+  type NewProduct,
+  type Product,
+  type ProductEdit,
+  type ProductFilter,
+  productNotFound,
+} from './product.ts';
+
+export type ProductService = ReturnType<typeof createProductService>;
+
+export function createProductService({ db }: { db: Db }) {
+  return {
+    /** @throws AppError duplicate_sku, idempotency_key_reused */
+    create(
+      product: NewProduct & { stock: number },
+      caller: Caller,
+      key: IdempotencyKey | undefined,
+    ): Promise<Once<Product>> {
+      return inTransaction(db, (tx) => runOnce(tx, key, 201, () => createProduct(tx, product, caller)));
+    },
+
+    async get(id: number): Promise<Product> {
+      return (await findProduct(db, id)) ?? notFound();
+    },
+
+    async list(filter: ProductFilter, query: PageQuery): Promise<Page<Product>> {
+      const filters = { ...filter };
+      const page = pageRequest(query, 'id', filters);
+      return toPage(await listProducts(db, filter, page), page, filters);
+    },
+
+    /** @throws AppError product_not_found, duplicate_sku, version_mismatch */
+    edit(id: number, edit: ProductEdit, caller: Caller, ifMatch: VersionMatch | undefined): Promise<Product> {
+      return inTransaction(db, (tx) => editProduct(tx, id, edit, caller, ifMatch));
+    },
+
+    /** @throws AppError product_not_found, product_has_orders, version_mismatch */
+    remove(id: number, caller: Caller, ifMatch: VersionMatch | undefined): Promise<void> {
+      return inTransaction(db, (tx) => removeProduct(tx, id, caller, ifMatch));
+    },
+  };
+}
+
+async function createProduct(tx: Tx, { stock, ...fields }: NewProduct & { stock: number }, caller: Caller) {
+  const id = await insertProduct(tx, fields, stock);
+  const received = changeToStock({ id, onHand: 0, reserved: 0 }, stock, 'received', 'initial stock', caller);
+  if (received !== undefined) await insertMovements(tx, [received]);
+  const product = await getWritten(tx, id);
+  await tell(tx, 'product.created', product, {}, caller);
+  return product;
+}
+
+async function editProduct(
+  tx: Tx,
+  id: number,
+  { stock, ...fields }: ProductEdit,
+  caller: Caller,
+  ifMatch: VersionMatch | undefined,
+): Promise<Product> {
+  // Everything below is decided on the locked row, so that edits of different fields both survive and an order placed
+  // a moment ago is counted in.
+  const before = (await lockProduct(tx, id)) ?? notFound();
+  requireVersion(ifMatch, before);
+  const changedFields = fieldsThatDiffer(before, fields);
+  const adjusted =
+    stock === undefined
+      ? undefined
+      : changeToStock(countersOf(before), stock, 'adjusted', 'stock set', caller);
+  if (adjusted === undefined && Object.keys(changedFields).length === 0) return before;
+
+  if (adjusted !== undefined) await writeStockChanges(tx, [adjusted]);
+  if (Object.keys(changedFields).length > 0) {
+    await updateProduct(tx, id, changedFields, adjusted === undefined);
+  }
+  const after = await getWritten(tx, id);
+  await tell(tx, 'product.updated', after, { before }, caller);
+  return after;
+}
+
+async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: VersionMatch | undefined) {
+  // An order that is being placed holds or waits for this lock, so it is either seen by hasOrders or finds no product.
+  const product = (await lockProduct(tx, id)) ?? notFound();
+  requireVersion(ifMatch, product);
+  if (await hasOrders(tx, id)) {
+    throw new AppError('product_has_orders', 'Orders name this product; deactivate it instead');
+  }
+  const closing = changeToStock(countersOf(product), 0, 'adjusted', 'product deleted', caller);
+  if (closing !== undefined) await writeStockChanges(tx, [closing]);
+  await deleteProduct(tx, id);
+  await tell(tx, 'product.deleted', { ...product, version: product.version + 1 }, {}, caller);
+}
+
+function fieldsThatDiffer(before: Product, edit: Partial<NewProduct>): Partial<NewProduct> {
+  const current: Record<string, unknown> = { ...before };
+  const entries = Object.entries(edit).filter(([name, value]) =>
+    name === 'priceCents' ? centsToNumber(value as number) !== before.price : value !== current[name],
+  );
+  return Object.fromEntries(entries);
+}
+
+function countersOf(product: Product): StockCounters {
+  return { id: product.id, onHand: product.on_hand, reserved: product.reserved };
+}
+
+async function getWritten(tx: Tx, id: number): Promise<Product> {
+  const product = await findProduct(tx, id);
+  if (product === undefined) throw new Error(`product ${id} vanished inside its own transaction`);
+  return product;
+}
+
+function tell(tx: Tx, type: EventType, product: Product, more: Record<string, unknown>, caller: Caller) {
+  const event = {
+    type,
+    aggregateType: 'product',
+    aggregateId: product.id,
+    aggregateVersion: product.version,
+    payload: { product, ...more },
+    caller,
+  } as const;
+  return insertEvents(tx, [event]);
+}
+
+function notFound(): never {
+  throw new AppError('product_not_found', productNotFound);
+}

@@ -1,0 +1,38 @@
+/** A product as callers see it. `price` is a decimal number; `stock` is what can still be sold. */
+export interface Product {
+  id: number;
+  sku: string;
+  name: string;
+  description: string | null;
+  price: number;
+  stock: number;
+  reserved: number;
+  on_hand: number;
+  active: boolean;
+  version: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface NewProduct {
+  sku: string;
+  name: string;
+  description: string | null;
+  priceCents: number;
+  active: boolean;
+}
+
+/** The fields that an edit names; the others stay as they are. */
+export interface ProductEdit extends Partial<NewProduct> {
+  /** What shall be sellable now, whatever is reserved. */
+  stock?: number;
+}
+
+export interface ProductFilter {
+  q: string | undefined;
+  sku: string | undefined;
+  active: boolean | undefined;
+  stock_below: number | undefined;
+}
+
+export const productNotFound = 'Product not found';

@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto';
+
+import pg from 'pg';
+import { inject, onTestFinished } from 'vitest';
+
+export interface TestDatabase {
+  url: string;
+  /** Runs SQL on a connection of its own, outside of the service: to look at what is really stored. */
+  query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
+  drop(): Promise<void>;
+}
+
+/** A fresh clone of the migrated template, with real commits: nothing that a test does is rolled back. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const adminUrl = inject('adminUrl');
+  const name = `oi_test_${process.pid}_${randomBytes(4).toString('hex')}`;
+  const admin = new pg.Pool({ connectionString: adminUrl, max: 1 });
+  await admin.query(`create database ${name} template ${inject('templateName')}`);
+  const url = new URL(adminUrl);
+  url.pathname = `/${name}`;
+  const pool = new pg.Pool({ connectionString: url.href, max: 2 });
+  // Tests kill backends, this pool's among them.
+  pool.on('error', () => undefined);
+  return {
+    url: url.href,
+    async query<R extends pg.QueryResultRow>(text: string, values: unknown[] = []) {
+      return (await pool.query<R>(text, values)).rows;
+    },
+    async drop() {
+      await pool.end();
+      await admin.query(`drop database if exists ${name} with (force)`);
+      await admin.end();
+    },
+  };
+}
+
+/** A database for one test, dropped when it ends. */
+export async function useTestDatabase(): Promise<TestDatabase> {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  return database;
+}
