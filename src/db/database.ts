@@ -30,7 +30,7 @@ export interface DatabaseOptions {
 export interface Database {
   db: Db;
   pool: pg.Pool;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
@@ -62,7 +62,8 @@ export function createDatabase(options: DatabaseOptions): Database {
   return { db, pool, close: () => db.destroy() };
 }
 
-const { INT8, TIMESTAMPTZ } = pg.types.builtins;
+const INT8: number = pg.types.builtins.INT8;
+const TIMESTAMPTZ: number = pg.types.builtins.TIMESTAMPTZ;
 
 /**
  * int8 → number: ids, counters and versions stay below 2^53, and one that did not must not be shown altered.
@@ -74,7 +75,7 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string)
     if (oid === INT8) return toSafeInteger;
     if (oid === TIMESTAMPTZ) return toIsoTime;
   }
-  return pg.types.getTypeParser(oid, format as 'text');
+  return pg.types.getTypeParser(oid, format);
 }
 
 function toSafeInteger(text: string): number {

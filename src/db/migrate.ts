@@ -36,7 +36,7 @@ export async function migrateToLatest(db: Db): Promise<string[]> {
   const { error, results = [] } = await migrator(db).migrateToLatest();
   if (error !== undefined) {
     const failed = results.find(({ status }) => status === 'Error')?.migrationName;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : 'no reason given';
     throw new StartupError(`The migration ${failed ?? 'of the database'} failed: ${reason}.`);
   }
   return results.map(({ migrationName }) => migrationName);

@@ -57,7 +57,8 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       },
     },
     refResolver: {
-      buildLocalReference: (json, _base, _fragment, index) => String(json['$id'] ?? `schema-${index}`),
+      buildLocalReference: ({ $id }, _base, _fragment, index) =>
+        typeof $id === 'string' ? $id : `schema-${index}`,
     },
   });
 }

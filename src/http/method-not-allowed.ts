@@ -17,7 +17,8 @@ export function trackMethods(app: FastifyInstance): () => void {
     methodsByUrl.set(url, methods);
   });
   return () => {
-    for (const [url, methods] of [...methodsByUrl]) {
+    // A snapshot: the routes that are added here come by the hook, too.
+    for (const [url, methods] of Array.from(methodsByUrl)) {
       if (!url.includes('*')) addMissing(app, url, methods);
     }
   };

@@ -8,11 +8,11 @@ import type { Page } from '../lib/page.ts';
  */
 export function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>): FastifyReply {
   if (page.nextCursor !== undefined) {
-    const [path, search] = request.url.split('?');
+    const [path = '', search] = request.url.split('?');
     const query = new URLSearchParams(search);
     query.delete('skip');
     query.set('cursor', page.nextCursor);
-    reply.header('link', `<${path}?${query}>; rel="next"`);
+    reply.header('link', `<${path}?${query.toString()}>; rel="next"`);
   }
   return reply.send(page.items);
 }

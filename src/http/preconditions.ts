@@ -16,10 +16,10 @@ function read(name: string, header: string | undefined, comparison: 'strong' | '
 }
 
 /** Sends one resource with its ETag, or 304 when the caller has this version already. */
-export function sendVersioned<T extends { version: number }>(
+export function sendVersioned(
   reply: FastifyReply,
   headers: { 'if-none-match'?: string },
-  resource: T,
+  resource: { version: number },
 ): FastifyReply {
   const known = read('if-none-match', headers['if-none-match'], 'weak');
   reply.header('etag', toEtag(resource.version));

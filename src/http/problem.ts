@@ -68,6 +68,7 @@ function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): App
       return unavailable('The request took too long, try again', error);
     case 'FST_ERR_BAD_URL':
       return new AppError('malformed_request', 'The path is not a valid URL');
+    case undefined:
     default:
       // Fastify's other refusals of malformed requests; what is below 500 is the caller's.
       if (error.code?.startsWith('FST_ERR_') && error.statusCode !== undefined && error.statusCode < 500) {

@@ -25,7 +25,7 @@ export function closeOnSignals(close: () => Promise<void>, onError: (error: unkn
     process.on(signal, () => {
       if (firstSignalAt === undefined) {
         firstSignalAt = Date.now();
-        void grace.close();
+        grace.close();
       } else if (Date.now() - firstSignalAt > SAME_SIGNAL_MS) {
         process.exit(1);
       }

@@ -1,7 +1,24 @@
 import { Type } from '@sinclair/typebox';
 
-import { Id, oneOf, PageQuerySchema, QUANTITY_MAX, Timestamp } from '../http/schemas.ts';
+import type { FastifySchema } from 'fastify';
+
+import {
+  Id,
+  IdempotencyHeaders,
+  IdParams,
+  IfMatchHeaders,
+  IfNoneMatchHeaders,
+  NoQuery,
+  oneOf,
+  PageQuerySchema,
+  problemResponses,
+  QUANTITY_MAX,
+  ref,
+  Timestamp,
+} from '../http/schemas.ts';
 import { describeTransitions, orderStatuses } from './order-state.ts';
+
+const tags = ['Orders'];
 
 const Status = oneOf(orderStatuses);
 const Quantity = Type.Integer({ minimum: 1, maximum: QUANTITY_MAX });
@@ -131,3 +148,74 @@ export const OrderHistorySchema = Type.Array(
     refund_due: Type.Boolean(),
   }),
 );
+
+export const createOrder = {
+  operationId: 'createOrder',
+  summary: 'Place an order',
+  description: 'Reserves the stock of every item, or of none. Prices are those of this moment.',
+  tags,
+  headers: IdempotencyHeaders,
+  querystring: CreateOrderQuery,
+  body: ref(CreateOrderBody),
+  response: {
+    200: ref(OrderPreviewSchema),
+    201: ref(OrderSchema),
+    ...problemResponses(400, 404, 409, 413, 415, 422, 503),
+  },
+} satisfies FastifySchema;
+
+export const listOrders = {
+  operationId: 'listOrders',
+  summary: 'List orders, newest first',
+  tags,
+  querystring: ListOrdersQuery,
+  response: { 200: Type.Array(ref(OrderSchema)), ...problemResponses(422, 503) },
+} satisfies FastifySchema;
+
+export const getOrder = {
+  operationId: 'getOrder',
+  summary: 'Read an order',
+  tags,
+  params: IdParams,
+  headers: IfNoneMatchHeaders,
+  querystring: NoQuery,
+  response: { 200: ref(OrderSchema), ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
+
+export const getOrderHistory = {
+  operationId: 'getOrderHistory',
+  summary: 'Read every step of the life of an order, oldest first',
+  tags,
+  params: IdParams,
+  querystring: NoQuery,
+  response: { 200: OrderHistorySchema, ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
+
+/** Both calls do the same, under names of their own. */
+export function changeStatus(operationId: string) {
+  return {
+    operationId,
+    summary: 'Move an order to another state',
+    description: `${describeTransitions()}. Shipping takes the stock, canceling gives it back.`,
+    tags,
+    params: IdParams,
+    headers: IfMatchHeaders,
+    querystring: NoQuery,
+    body: ref(ChangeStatusBody),
+    response: { 200: ref(OrderSchema), ...problemResponses(400, 404, 412, 413, 415, 422, 503) },
+  } satisfies FastifySchema;
+}
+
+export const cancelOrder = {
+  operationId: 'cancelOrder',
+  summary: 'Cancel an order',
+  description: 'Gives the stock back. Orders are never erased; this one stays, as CANCELED.',
+  tags,
+  params: IdParams,
+  headers: IfMatchHeaders,
+  querystring: NoQuery,
+  response: {
+    204: { type: 'null', description: 'Canceled' },
+    ...problemResponses(400, 404, 412, 422, 503),
+  },
+} satisfies FastifySchema;

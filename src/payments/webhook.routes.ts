@@ -1,15 +1,16 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { Static } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 
 import { parseJsonBody } from '../http/json-body.ts';
 import { callerOf } from '../http/request-context.ts';
-import { NoQuery, problemResponses, ref } from '../http/schemas.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { toCents } from '../lib/money.ts';
+import type { PaymentEvent } from './payment-event.ts';
 import type { PaymentService } from './payment.service.ts';
-import { PaymentWebhookBody, PaymentWebhookResult } from './webhook.schemas.ts';
+import { type PaymentWebhookBody, receivePaymentEvent } from './webhook.schemas.ts';
 import { eventIdentity, type SignatureScheme, verifySignature } from './webhook-signature.ts';
 
 export interface WebhookRoutesOptions {
@@ -60,49 +61,39 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   app.post(
     '/webhooks/payment',
     {
+      schema: receivePaymentEvent,
       bodyLimit: BODY_LIMIT_BYTES,
       preValidation: async (request: FastifyRequest) => {
         request.body = parseJsonBody(verify(request));
-      },
-      schema: {
-        operationId: 'receivePaymentEvent',
-        summary: 'Receive a payment event',
-        description:
-          'The signature is an HMAC-SHA256 over the raw body, checked before anything is parsed: X-Webhook-Signature ' +
-          '(`sha256=<hex>`, `sha256=<base64>` or bare hex), or the three headers of Standard Webhooks. Every event is ' +
-          'applied once, however often it is delivered.',
-        tags: ['Webhooks'],
-        security: [{ webhookSignature: [] }, { standardWebhooks: [] }],
-        querystring: NoQuery,
-        body: ref(PaymentWebhookBody),
-        response: {
-          200: ref(PaymentWebhookResult),
-          ...problemResponses(400, 401, 403, 404, 413, 415, 422, 503),
-        },
       },
     },
     async (request, reply) => {
       const verified = verifiedRequests.get(request);
       if (verified === undefined) throw new Error('a webhook reached its handler without being verified');
-      const { event_type, order_id, event_id, amount, payment_method } = request.body;
-      // Under the other scheme, nobody has signed this header.
-      const webhookId = verified.scheme === 'standard-webhooks' ? headerOf(request, 'webhook-id') : undefined;
-      const result = await payments.apply(
-        {
-          identity: eventIdentity(event_id, webhookId, verified.rawBody),
-          type: event_type,
-          orderId: order_id,
-          amountCents: amount === undefined ? undefined : toCents(amount),
-          paymentMethod: payment_method,
-          unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
-          ...verified,
-        },
-        { ...callerOf(request), actor: 'payment-provider' },
-      );
-      return reply.send(result);
+      const event = toPaymentEvent(request, request.body, verified);
+      return reply.send(await payments.apply(event, { ...callerOf(request), actor: 'payment-provider' }));
     },
   );
 };
+
+function toPaymentEvent(
+  request: FastifyRequest,
+  { event_type, order_id, event_id, amount, payment_method }: Static<typeof PaymentWebhookBody>,
+  { rawBody, scheme }: Verified,
+): PaymentEvent {
+  // Under the other scheme, nobody has signed this header.
+  const webhookId = scheme === 'standard-webhooks' ? headerOf(request, 'webhook-id') : undefined;
+  return {
+    identity: eventIdentity(event_id, webhookId, rawBody),
+    type: event_type,
+    orderId: order_id,
+    amountCents: amount === undefined ? undefined : toCents(amount),
+    paymentMethod: payment_method,
+    unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
+    scheme,
+    rawBody,
+  };
+}
 
 function signatureHeaders(request: FastifyRequest) {
   return {

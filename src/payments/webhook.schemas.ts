@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox';
 
-import { AmountInput, Id, oneOf, text } from '../http/schemas.ts';
+import type { FastifySchema } from 'fastify';
+
+import { AmountInput, Id, NoQuery, oneOf, problemResponses, ref, text } from '../http/schemas.ts';
 import { orderStatuses } from '../orders/order-state.ts';
 
 export const PaymentWebhookBody = Type.Object(
@@ -44,3 +46,20 @@ export const PaymentWebhookResult = Type.Object(
     examples: [{ status: 'processed', order_id: 1, new_status: 'PAID' }],
   },
 );
+
+export const receivePaymentEvent = {
+  operationId: 'receivePaymentEvent',
+  summary: 'Receive a payment event',
+  description:
+    'The signature is an HMAC-SHA256 over the raw body, checked before anything is parsed: X-Webhook-Signature ' +
+    '(`sha256=<hex>`, `sha256=<base64>` or bare hex), or the three headers of Standard Webhooks. Every event is ' +
+    'applied once, however often it is delivered.',
+  tags: ['Webhooks'],
+  security: [{ webhookSignature: [] }, { standardWebhooks: [] }],
+  querystring: NoQuery,
+  body: ref(PaymentWebhookBody),
+  response: {
+    200: ref(PaymentWebhookResult),
+    ...problemResponses(400, 401, 403, 404, 413, 415, 422, 503),
+  },
+} satisfies FastifySchema;

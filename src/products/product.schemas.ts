@@ -1,6 +1,25 @@
 import { Type } from '@sinclair/typebox';
 
-import { Id, oneOf, PageQuerySchema, PriceInput, QUANTITY_MAX, text, Timestamp } from '../http/schemas.ts';
+import type { FastifySchema } from 'fastify';
+
+import {
+  Id,
+  IdempotencyHeaders,
+  IdParams,
+  IfMatchHeaders,
+  IfNoneMatchHeaders,
+  NoQuery,
+  oneOf,
+  PageQuerySchema,
+  PriceInput,
+  problemResponses,
+  QUANTITY_MAX,
+  ref,
+  text,
+  Timestamp,
+} from '../http/schemas.ts';
+
+const tags = ['Products'];
 
 const Sku = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' });
 const Stock = Type.Integer({ minimum: 0, maximum: QUANTITY_MAX, description: 'What can be sold now' });
@@ -84,3 +103,61 @@ export const ListProductsQuery = Type.Object(
   },
   { additionalProperties: false },
 );
+
+export const createProduct = {
+  operationId: 'createProduct',
+  summary: 'Create a product',
+  tags,
+  headers: IdempotencyHeaders,
+  querystring: NoQuery,
+  body: ref(CreateProductBody),
+  response: { 201: ref(ProductSchema), ...problemResponses(400, 409, 413, 415, 422, 503) },
+} satisfies FastifySchema;
+
+export const listProducts = {
+  operationId: 'listProducts',
+  summary: 'List products',
+  tags,
+  querystring: ListProductsQuery,
+  response: { 200: Type.Array(ref(ProductSchema)), ...problemResponses(422, 503) },
+} satisfies FastifySchema;
+
+export const getProduct = {
+  operationId: 'getProduct',
+  summary: 'Read a product',
+  tags,
+  params: IdParams,
+  headers: IfNoneMatchHeaders,
+  querystring: NoQuery,
+  response: { 200: ref(ProductSchema), ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
+
+/** PUT and PATCH do the same, under names of their own. */
+export function editProduct(operationId: string) {
+  return {
+    operationId,
+    summary: 'Change fields of a product',
+    description:
+      'PUT and PATCH do the same: the named fields change, the others stay. `stock` sets what can be sold now, ' +
+      'whatever is reserved; `description: null` clears.',
+    tags,
+    params: IdParams,
+    headers: IfMatchHeaders,
+    querystring: NoQuery,
+    body: ref(UpdateProductBody),
+    response: { 200: ref(ProductSchema), ...problemResponses(400, 404, 409, 412, 413, 415, 422, 503) },
+  } satisfies FastifySchema;
+}
+
+export const deleteProduct = {
+  operationId: 'deleteProduct',
+  summary: 'Delete a product that no order names',
+  tags,
+  params: IdParams,
+  headers: IfMatchHeaders,
+  querystring: NoQuery,
+  response: {
+    204: { type: 'null', description: 'Deleted' },
+    ...problemResponses(400, 404, 412, 422, 503),
+  },
+} satisfies FastifySchema;

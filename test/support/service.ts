@@ -86,11 +86,6 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     } as InjectOptions);
     return toAnswer(response);
   };
-  const created = async (answer: Promise<Answer>) => {
-    const { status, body, text } = await answer;
-    if (status !== 201) throw new Error(`expected 201, got ${status}: ${text}`);
-    return body;
-  };
   let skus = 0;
   return {
     app,
@@ -123,6 +118,12 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       if (options.database === undefined) await database.drop();
     },
   };
+}
+
+async function created(answer: Promise<Answer>) {
+  const { status, body, text } = await answer;
+  if (status !== 201) throw new Error(`expected 201, got ${status}: ${text}`);
+  return body;
 }
 
 function toPayload(body: unknown): string | Buffer {

@@ -1,0 +1,59 @@
+import { Type } from '@sinclair/typebox';
+import type { FastifySchema } from 'fastify';
+
+import { type ProblemCode, problems } from '../lib/errors.ts';
+import { oneOf, problemResponses } from './schemas.ts';
+
+const tags = ['General'];
+
+const Health = Type.Object(
+  { status: Type.Literal('healthy'), service: Type.Literal('orders-inventory') },
+  { examples: [{ status: 'healthy', service: 'orders-inventory' }] },
+);
+const Liveness = Type.Object({ status: Type.Literal('alive') });
+const Ready = Type.Object({ status: Type.Literal('ready') });
+// Object.keys loses the type of a table that is closed.
+const problemCodes = Object.keys(problems) as ProblemCode[];
+
+export const getHealth = {
+  operationId: 'getHealth',
+  summary: 'Say that the service is up',
+  tags,
+  response: { 200: Health, ...problemResponses(503) },
+} satisfies FastifySchema;
+
+export const getLiveness = {
+  operationId: 'getLiveness',
+  summary: 'Liveness: restart the process when this fails',
+  tags,
+  response: { 200: Liveness, ...problemResponses(503) },
+} satisfies FastifySchema;
+
+export const getReadiness = {
+  operationId: 'getReadiness',
+  summary: 'Readiness: send no requests while this fails',
+  description: 'Checks the database and its migrations; 503 while the service drains.',
+  tags,
+  response: { 200: Ready, ...problemResponses(503) },
+} satisfies FastifySchema;
+
+export const getMetrics = {
+  operationId: 'getMetrics',
+  summary: 'Metrics in the text format of Prometheus',
+  tags,
+  response: {
+    200: { description: 'Metrics', content: { 'text/plain': { schema: Type.String() } } },
+    ...problemResponses(503),
+  },
+} satisfies FastifySchema;
+
+export const getProblemType = {
+  operationId: 'getProblemType',
+  summary: 'Explain the type of a problem document',
+  tags,
+  params: Type.Object({ code: oneOf(problemCodes) }),
+  response: {
+    200: Type.Object({ code: Type.String(), title: Type.String(), status: Type.Integer() }),
+    ...problemResponses(422),
+  },
+} satisfies FastifySchema;
