@@ -26,6 +26,18 @@ export const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The environment, with what a `.env` file in the working folder adds to it; the environment wins. */
+export function readEnvironment(): Environment {
+  try {
+    process.loadEnvFile('.env');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      throw new StartupError(`The file .env cannot be read: ${(error as Error).message}.`);
+    }
+  }
+  return process.env;
+}
+
 /**
  * Reads and checks every setting.
  * @throws StartupError that names every fault at once

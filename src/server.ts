@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 
 import { buildApp } from './app.ts';
-import { type Config, DEVELOPMENT_WEBHOOK_SECRET, loadConfig } from './config.ts';
+import { type Config, DEVELOPMENT_WEBHOOK_SECRET, loadConfig, readEnvironment } from './config.ts';
 import { migrateDatabase, requireReady } from './db/connect.ts';
 import { createDatabase } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
@@ -20,7 +20,7 @@ import { startSummary } from './start-summary.ts';
 
 /** Everything in the order it is needed; the signals close it in reverse, the database last. */
 async function start(): Promise<void> {
-  const config = loadConfig(process.env);
+  const config = loadConfig(readEnvironment());
   const logger = createLogger(config);
   const opened = new ClosingStack();
   const state = { draining: false };

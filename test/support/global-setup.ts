@@ -46,7 +46,7 @@ async function startServer(): Promise<{ url: string; stop: () => Promise<void> }
     stop: async () => {
       await server.stop();
       // Where user postgres cannot reach the temporary folder, the cluster lives elsewhere and this is the link to it.
-      await rm(server.dataDir, { recursive: true, force: true });
+      await rm(path.dirname(server.dataDir), { recursive: true, force: true });
       await rm(dataDir, { recursive: true, force: true });
     },
   };

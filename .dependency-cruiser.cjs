@@ -1,0 +1,101 @@
+/** Who may import whom. Each rule says what would break without it. */
+const feature = '^src/(products|inventory|orders|payments|idempotency|events)/';
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      comment: 'A cycle has no first file to read.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'nobody-imports-entry-points',
+      comment: 'An entry point starts things when it is loaded.',
+      severity: 'error',
+      from: {},
+      to: { path: '^src/(server|migrate)\\.ts$' },
+    },
+    {
+      name: 'routes-know-no-sql',
+      comment: 'A route translates between HTTP and its service; SQL in it would escape the transaction.',
+      severity: 'error',
+      from: { path: '\\.(routes|schemas)\\.ts$' },
+      to: { path: ['\\.repository\\.ts$', '^src/db/', 'node_modules/(kysely|pg)/'] },
+    },
+    {
+      name: 'routes-know-services-by-type',
+      comment: 'Services are passed in; a route that made one would make a second one.',
+      severity: 'error',
+      from: { path: '\\.routes\\.ts$' },
+      to: { path: '\\.service\\.ts$', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'business-knows-no-http',
+      comment: 'Services and repositories must serve a script as well as a request.',
+      severity: 'error',
+      from: { path: feature, pathNot: '\\.(routes|schemas)\\.ts$|-input\\.ts$' },
+      to: { path: ['^src/http/', 'node_modules/(fastify|@fastify)/'] },
+    },
+    {
+      name: 'repositories-call-no-service',
+      comment: 'SQL is the end of the way, not the middle.',
+      severity: 'error',
+      from: { path: '\\.repository\\.ts$' },
+      to: { path: '\\.service\\.ts$' },
+    },
+    {
+      name: 'lib-stands-alone',
+      comment: 'Tools that know nothing of shops.',
+      severity: 'error',
+      from: { path: '^src/lib/' },
+      to: { path: '^src/', pathNot: '^src/lib/' },
+    },
+    {
+      name: 'db-knows-only-lib',
+      comment: 'The database layer knows nothing of shops.',
+      severity: 'error',
+      from: { path: '^src/db/' },
+      to: { path: '^src/', pathNot: '^src/(db|lib)/' },
+    },
+    {
+      name: 'pure-modules-do-no-io',
+      comment: 'They are decided by their arguments alone, which is what their tests rely on.',
+      severity: 'error',
+      from: {
+        path: [
+          '^src/orders/(order-state|decide-order)\\.ts$',
+          '^src/payments/(payment-rules|webhook-signature)\\.ts$',
+          '^src/idempotency/fingerprint\\.ts$',
+          '^src/inventory/stock-change\\.ts$',
+          '^src/lib/(money|cursor|versions|page)\\.ts$',
+        ],
+      },
+      to: {
+        path: ['\\.(repository|service)\\.ts$', '^src/db/', 'node_modules/(pg|kysely)/', '^(node:)?(fs|net|http)'],
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'no-orphans',
+      comment: 'A file that nobody imports is dead, or an entry point.',
+      severity: 'error',
+      from: { orphan: true, path: '^src/', pathNot: '^src/(server|migrate)\\.ts$' },
+      to: {},
+    },
+    {
+      name: 'production-code-uses-dependencies',
+      comment: 'The image has no dev dependencies.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node'] },
+  },
+};
