@@ -1,0 +1,149 @@
+import { randomBytes } from 'node:crypto';
+
+import {
+  readArguments,
+  readEnvironment,
+  runScript,
+  type ScriptEnvironment,
+  UsageError,
+} from './support/arguments.ts';
+import { toCurlCommand } from './support/curl-command.ts';
+import {
+  type Answer,
+  createServiceClient,
+  expectStatus,
+  type Order,
+  type ServiceClient,
+} from './support/service-client.ts';
+import {
+  type PaymentEvent,
+  type SignedWebhook,
+  signStandardWebhook,
+  signWebhook,
+} from './support/sign-webhook.ts';
+import { paint } from './support/terminal.ts';
+
+const USAGE = `Signs a payment event and sends it, like a payment provider.
+
+  npm run pay -- --order 1                          the order is paid
+  npm run pay -- --order 1 --event payment.failed   the payment failed
+
+  --order <id>        the order that the event is about
+  --event <type>      payment.succeeded (default), payment.failed, payment.refunded, or any other
+  --amount <amount>   default: the order's total, which is asked for first
+  --event-id <id>     default: a new one
+  --replay            send the same event twice
+  --bad-signature     sign with another secret; 403 is then the right answer
+  --standard          the three headers of Standard Webhooks instead of X-Webhook-Signature
+  --print-curl        print the curl command instead of sending
+
+  BASE_URL         where the service is; default http://127.0.0.1:8000
+  WEBHOOK_SECRET   the one that the service has; default: the development secret
+  API_KEY          to ask for the order's total with, when set
+
+Exit code: 0 when the event was taken, 1 when not, 2 for wrong arguments.
+`;
+
+await runScript(USAGE, async (args) => {
+  const wanted = readWanted(args);
+  const environment = readEnvironment();
+  const client = createServiceClient(environment);
+  const event = {
+    event_type: wanted.eventType,
+    event_id: wanted.eventId,
+    order_id: wanted.orderId,
+    amount: wanted.amount ?? (await totalOf(client, wanted.orderId)),
+    payment_method: 'card',
+  };
+  if (wanted.printCurl) {
+    const url = `${client.baseUrl}/webhooks/payment`;
+    process.stdout.write(toCurlCommand(url, sign(event, wanted, environment)));
+    return 0;
+  }
+  const expected = wanted.badSignature ? 403 : 200;
+  for (let delivery = 1; delivery <= (wanted.replay ? 2 : 1); delivery++) {
+    // Signed anew, as providers do: the scheme with a time in it needs the time of this delivery.
+    const answer = await send(client, sign(event, wanted, environment));
+    if (answer.status !== expected) return 1;
+  }
+  return 0;
+});
+
+interface Wanted {
+  orderId: number;
+  eventType: string;
+  eventId: string;
+  amount: number | undefined;
+  replay: boolean;
+  badSignature: boolean;
+  standard: boolean;
+  printCurl: boolean;
+}
+
+/** @throws UsageError */
+function readWanted(args: string[]): Wanted {
+  const values = readArguments(args, {
+    order: { type: 'string' },
+    event: { type: 'string', default: 'payment.succeeded' },
+    amount: { type: 'string' },
+    'event-id': { type: 'string' },
+    replay: { type: 'boolean', default: false },
+    'bad-signature': { type: 'boolean', default: false },
+    standard: { type: 'boolean', default: false },
+    'print-curl': { type: 'boolean', default: false },
+  });
+  const { order, amount, replay } = values;
+  if (order === undefined) throw new UsageError('Say which order: --order 1.');
+  if (!/^[1-9]\d{0,14}$/.test(order)) {
+    throw new UsageError(`--order takes the id of an order, not "${order}".`);
+  }
+  if (amount !== undefined && !/^\d{1,10}(\.\d{1,2})?$/.test(amount)) {
+    throw new UsageError(`--amount takes an amount such as 59.98, not "${amount}".`);
+  }
+  if (replay && values['print-curl']) {
+    throw new UsageError('--replay sends and --print-curl only prints: give one of them.');
+  }
+  return {
+    orderId: Number(order),
+    eventType: values.event,
+    eventId: values['event-id'] ?? `evt_${randomBytes(8).toString('hex')}`,
+    amount: amount === undefined ? undefined : Number(amount),
+    replay,
+    badSignature: values['bad-signature'],
+    standard: values.standard,
+    printCurl: values['print-curl'],
+  };
+}
+
+async function totalOf(client: ServiceClient, orderId: number): Promise<number> {
+  const answer = await client.call<Order>('GET', `/orders/${orderId}`);
+  return expectStatus(answer, 200).body.total;
+}
+
+function sign(
+  event: PaymentEvent,
+  { standard, badSignature }: Wanted,
+  { webhookSecret }: ScriptEnvironment,
+): SignedWebhook {
+  const secret = badSignature ? `${webhookSecret} of somebody else` : webhookSecret;
+  return standard ? signStandardWebhook(event, secret, Date.now()) : signWebhook(event, secret);
+}
+
+/** Shows the whole exchange: the signature is what this script is there to show. */
+async function send(client: ServiceClient, webhook: SignedWebhook): Promise<Answer> {
+  const answer = await client.call('POST', '/webhooks/payment', { ...webhook, withoutApiKey: true });
+  const headers = Object.entries(webhook.headers).map(([name, value]) => paint('dim', `${name}: ${value}`));
+  const style = answer.status === 200 ? 'green' : 'red';
+  const lines = [
+    paint('bold', `POST ${answer.request.url}`),
+    ...headers,
+    webhook.body,
+    '',
+    `${paint(style, String(answer.status))} in ${Math.round(answer.durationMs)} ms`,
+    answer.text,
+    '',
+    '',
+  ];
+  process.stdout.write(lines.join('\n'));
+  return answer;
+}
