@@ -25,7 +25,7 @@ import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/
 import { productRoutes } from './products/product.routes.ts';
 import type { Services } from './services.ts';
 
-/** The top of the ladder of timeouts (db/database.ts): the whole of a request, from its handler's start. */
+/** The top of the ladder of timeouts (db/database.ts): the whole of a request, from the end of its headers on. */
 const REQUEST_TIMEOUT_MS = 8000;
 /** Receiving a request: longer than any honest client needs, and checked often, for Node checks every 30 s at first. */
 const RECEIVE_TIMEOUT_MS = 10_000;

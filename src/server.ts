@@ -10,7 +10,6 @@ import { createDatabase } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
 import { closeApp } from './http/drain.ts';
 import { systemClock } from './lib/clock.ts';
-import { unavailable } from './lib/errors.ts';
 import { createMetrics } from './lib/metrics.ts';
 import { ClosingStack, closeOnSignals } from './lib/shutdown.ts';
 import { StartupError } from './lib/startup-error.ts';
@@ -54,13 +53,7 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
 
   const services = createServices({ db: database.db, clock: systemClock, metrics: createMetrics() });
   opened.add(startBackground(services, (error) => logger.warn({ err: error }, 'background work failed')));
-  const readiness = {
-    isDraining,
-    check: () =>
-      requireReady(database).catch((error: unknown) => {
-        throw unavailable('The database is not ready', error);
-      }),
-  };
+  const readiness = { isDraining, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger });
   await listen(app, config);
   opened.add(() => closeApp(app));

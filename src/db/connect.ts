@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { unavailable } from '../lib/errors.ts';
 import { StartupError } from '../lib/startup-error.ts';
 import { createDatabase, type Database, type DatabaseOptions } from './database.ts';
 import { migrateToLatest, pendingMigrations } from './migrate.ts';
@@ -52,8 +53,15 @@ function reasonOf(error: unknown): string {
   return error instanceof Error && error.message !== '' ? error.message : sqlStateOf(error);
 }
 
-/** Whether this instance can serve: the database answers, and has run every migration that this version knows. */
+/**
+ * Whether this instance can serve: the database answers, and has run every migration that this version knows.
+ * @throws AppError service_unavailable, with the reason as its cause
+ */
 export async function requireReady({ db }: Database): Promise<void> {
-  const pending = await pendingMigrations(db);
-  if (pending > 0) throw new Error(`${pending} migrations are pending`);
+  try {
+    const pending = await pendingMigrations(db);
+    if (pending > 0) throw new Error(`${pending} migrations are pending`);
+  } catch (error) {
+    throw unavailable('The database is not ready', error);
+  }
 }

@@ -72,7 +72,15 @@ class PgDriver implements Driver {
   async beginTransaction(connection: PgConnection): Promise<void> {
     // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
     const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid`;
-    const results = (await connection.send(begin)) as unknown as PgResult<{ xid: string }>[];
+    let results: PgResult<{ xid: string }>[];
+    try {
+      results = (await connection.send(begin)) as unknown as PgResult<{ xid: string }>[];
+    } catch (error) {
+      // What failed may be the statement behind the BEGIN, as on a standby. Kysely takes it that nothing has begun, and
+      // the connection would go back to the pool inside of a failed transaction.
+      await this.rollbackTransaction(connection);
+      throw error;
+    }
     connection.transactionId = results.at(-1)?.rows[0]?.xid;
   }
 
@@ -93,7 +101,10 @@ class PgDriver implements Driver {
   async rollbackTransaction(connection: PgConnection): Promise<void> {
     // A lost connection has rolled back already, or its COMMIT decided; it is thrown away when released.
     if (connection.lost) return;
-    await connection.send('rollback').catch(() => undefined);
+    // One that cannot even roll back is not fit for the next either.
+    await connection.send('rollback').catch(() => {
+      connection.lost = true;
+    });
   }
 
   async releaseConnection(connection: PgConnection): Promise<void> {

@@ -19,7 +19,8 @@ export function answerClientErrors(error: NodeJS.ErrnoException, socket: Socket)
   }
   const [status, detail] = STATUSES[error.code ?? ''] ?? [400, 'The request is not valid HTTP'];
   const requestId = randomUUID();
-  const document = { ...problemDocument(new AppError('malformed_request', detail), requestId), status };
+  const code = status === 408 ? 'request_timeout' : 'malformed_request';
+  const document = { ...problemDocument(new AppError(code, detail), requestId), status };
   const body = JSON.stringify(document);
   socket.end(
     [

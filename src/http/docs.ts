@@ -5,6 +5,8 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 
+import { describeAnswers } from './openapi-answers.ts';
+
 /*
  * The documentation that the service serves itself, with nothing loaded from elsewhere: the reader's browser may be as
  * offline as the service.
@@ -58,6 +60,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         },
       },
     },
+    transformObject: (document) => describeAnswers('openapiObject' in document ? document.openapiObject : {}),
     refResolver: {
       buildLocalReference: ({ $id }, _base, _fragment, index) =>
         typeof $id === 'string' ? $id : `schema-${index}`,
@@ -70,7 +73,10 @@ export async function serveDocs(app: FastifyInstance): Promise<void> {
     routePrefix: '/docs',
     // The badge would ask a validator on the internet.
     uiConfig: { deepLinking: true, displayRequestDuration: true, tryItOutEnabled: true, validatorUrl: null },
-    theme: { title: 'Orders & Inventory' },
+    theme: {
+      title: 'Orders & Inventory',
+      css: [{ filename: 'orders-inventory.css', content: '.swagger-ui .topbar { display: none }' }],
+    },
   });
 
   // One document for the life of the process: routes do not change after start.

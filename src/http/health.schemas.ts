@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import { type ProblemCode, problems } from '../lib/errors.ts';
-import { oneOf, problemResponses } from './schemas.ts';
+import { problemResponses } from './schemas.ts';
 
 const tags = ['General'];
 
@@ -10,8 +10,8 @@ const Health = Type.Object(
   { status: Type.Literal('healthy'), service: Type.Literal('orders-inventory') },
   { examples: [{ status: 'healthy', service: 'orders-inventory' }] },
 );
-const Liveness = Type.Object({ status: Type.Literal('alive') });
-const Ready = Type.Object({ status: Type.Literal('ready') });
+const Liveness = Type.Object({ status: Type.Literal('alive') }, { examples: [{ status: 'alive' }] });
+const Ready = Type.Object({ status: Type.Literal('ready') }, { examples: [{ status: 'ready' }] });
 // Object.keys loses the type of a table that is closed.
 const problemCodes = Object.keys(problems) as ProblemCode[];
 
@@ -51,9 +51,12 @@ export const getProblemType = {
   operationId: 'getProblemType',
   summary: 'Explain the type of a problem document',
   tags,
-  params: Type.Object({ code: oneOf(problemCodes) }),
+  params: Type.Object({ code: Type.String({ examples: problemCodes }) }),
   response: {
-    200: Type.Object({ code: Type.String(), title: Type.String(), status: Type.Integer() }),
-    ...problemResponses(422),
+    200: Type.Object(
+      { code: Type.String(), title: Type.String(), status: Type.Integer() },
+      { examples: [{ code: 'product_not_found', title: 'Product not found', status: 404 }] },
+    ),
+    ...problemResponses(404),
   },
 } satisfies FastifySchema;

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { problems, unavailable } from '../lib/errors.ts';
+import { AppError, isProblemCode, problems, unavailable } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import * as schemas from './health.schemas.ts';
 
@@ -33,8 +33,8 @@ export const generalRoutes: FastifyPluginAsyncTypebox<{ readiness: Readiness; me
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
 
-  app.get('/problems/:code', { schema: schemas.getProblemType }, async ({ params: { code } }) => ({
-    code,
-    ...problems[code],
-  }));
+  app.get('/problems/:code', { schema: schemas.getProblemType }, async ({ params: { code } }) => {
+    if (!isProblemCode(code)) throw new AppError('not_found', 'There is no problem with this code');
+    return { code, ...problems[code] };
+  });
 };

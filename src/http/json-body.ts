@@ -29,6 +29,8 @@ export function parseJsonBody(body: Buffer): unknown {
   } catch (error) {
     throw malformed('The body is not valid UTF-8', error);
   }
+  // secure-json-parse would skip it; JSON between systems has none (RFC 8259, 8.1).
+  if (text.startsWith('\ufeff')) throw malformed('The body starts with a byte order mark');
   try {
     return sjson.parse(text, { protoAction: 'error', constructorAction: 'error' });
   } catch (error) {

@@ -33,11 +33,15 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   if (known.status >= 500) {
     request.log[known.status === 503 ? 'warn' : 'error']({ err: known.cause ?? error }, known.message);
   }
-  return reply
-    .code(known.status)
-    .headers(known.headers)
-    .type(PROBLEM_TYPE)
-    .send(JSON.stringify(problemDocument(known, request.id)));
+  return (
+    reply
+      .code(known.status)
+      .headers(known.headers)
+      // Refusals of Fastify's router come before any hook.
+      .header('x-request-id', request.id)
+      .type(PROBLEM_TYPE)
+      .send(JSON.stringify(problemDocument(known, request.id)))
+  );
 }
 
 function toKnownError(error: unknown, request: FastifyRequest): AppError {
@@ -65,6 +69,12 @@ function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): App
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new AppError('payload_too_large', 'The body is larger than this call takes');
     case 'FST_ERR_HANDLER_TIMEOUT':
+      // Its time starts before the body has arrived, so a body that never does ends here too. That is the sender's
+      // doing, and the connection must go: what is left of the body would be read as the next request.
+      if (!request.raw.complete) {
+        const headers = { connection: 'close' };
+        return new AppError('request_timeout', 'The request took too long to arrive', { headers });
+      }
       return unavailable('The request took too long, try again', error);
     case 'FST_ERR_BAD_URL':
       return new AppError('malformed_request', 'The path is not a valid URL');

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySchema, FastifySchemaValidationError } from 'fastify';
 
-import type { InputFault } from '../lib/errors.ts';
+import { type InputFault, validationFailed } from '../lib/errors.ts';
 import { parseCents } from '../lib/money.ts';
 
 /*
@@ -35,11 +35,23 @@ export function convertTextInput(app: FastifyInstance): void {
     route.preValidation = [
       ...existing,
       async (request) => {
+        requireDecodable(request.url);
         convert(request.query, query);
         convert(request.params, params);
       },
     ];
   });
+}
+
+/** Fastify's query parser takes an escape that is not UTF-8 as the text of the escape: another value than was meant. */
+function requireDecodable(url: string): void {
+  const start = url.indexOf('?');
+  if (start < 0 || !url.includes('%', start)) return;
+  try {
+    decodeURIComponent(url.slice(start));
+  } catch {
+    throw validationFailed([{ path: 'query', message: 'must be percent-encoded UTF-8' }]);
+  }
 }
 
 function typedNames(schema: unknown): [name: string, type: 'integer' | 'boolean'][] {
@@ -86,6 +98,8 @@ function toFault({ instancePath, keyword, params, message }: FastifySchemaValida
       return { path: `${path}/${String(params['missingProperty'])}`, message: 'is required' };
     case 'enum':
       return { path, message: `must be one of ${(params['allowedValues'] as unknown[]).join(', ')}` };
+    case 'minProperties':
+      return { path, message: 'must name at least one field' };
     case 'format':
       return { path, message: formatMessage(String(params['format'])) };
     case 'pattern':
@@ -100,6 +114,8 @@ function formatMessage(format: string): string {
 }
 
 function patternMessage(pattern: string): string {
+  if (pattern.includes('@')) return 'must be an email address';
   if (pattern.includes('ud800')) return 'must not contain NUL or unpaired surrogates';
+  if (pattern.includes(String.raw`\d{1,10}`)) return 'must be a decimal amount with two decimals at most';
   return `must match ${pattern}`;
 }

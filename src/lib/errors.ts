@@ -12,6 +12,7 @@ export const problems = {
   product_not_found: { status: 404, title: 'Product not found' },
   order_not_found: { status: 404, title: 'Order not found' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
+  request_timeout: { status: 408, title: 'Request timeout' },
   duplicate_sku: { status: 409, title: 'SKU already taken' },
   product_inactive: { status: 409, title: 'Product is not active' },
   insufficient_stock: { status: 409, title: 'Insufficient stock' },
@@ -27,6 +28,10 @@ export const problems = {
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ProblemCode = keyof typeof problems;
+
+export function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(problems, code);
+}
 
 export interface AppErrorExtras {
   /** Members added to the problem document, in snake_case. */

@@ -50,8 +50,12 @@ export function toOrderFilter(query: Static<typeof ListOrdersQuery>): OrderFilte
 
 function toInstant(text: string | undefined, name: string): string | undefined {
   if (text === undefined) return undefined;
-  const time = new Date(text);
-  // A leap second passes as a date-time; and PostgreSQL has no year 0.
-  if (!Number.isNaN(time.getTime()) && time.getUTCFullYear() > 0) return time.toISOString();
+  // Times are stored to the millisecond and Date cuts off what is finer, so a time between two of them is the later
+  // one: what is before it stays before it.
+  const finer = /\.\d{3}\d*[1-9]/.test(text) ? 1 : 0;
+  const time = new Date(new Date(text).getTime() + finer);
+  // A leap second passes as a date-time; PostgreSQL has no year 0, and an offset can lead into the year 10000.
+  const year = time.getUTCFullYear();
+  if (year >= 1 && year <= 9999) return time.toISOString();
   throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists' }]);
 }

@@ -29,8 +29,7 @@ const Email = Type.String({
 });
 const NullableTime = Type.Union([Timestamp, Type.Null()]);
 
-const example = {
-  id: 1,
+const preview = {
   status: 'PENDING',
   items: [{ product_id: 1, sku: 'MUG-BLUE', quantity: 2, unit_price: 29.99 }],
   total: 59.98,
@@ -42,6 +41,7 @@ const example = {
   product_id: 1,
   quantity: 2,
 };
+const example = { id: 1, ...preview };
 
 const orderFields = {
   status: Status,
@@ -71,6 +71,7 @@ export const OrderSchema = Type.Object({ id: Id, ...orderFields }, { $id: 'Order
 export const OrderPreviewSchema = Type.Object(orderFields, {
   $id: 'OrderPreview',
   description: 'What the order would be; it has no id, because nothing was placed',
+  examples: [preview],
 });
 
 export const CreateOrderBody = Type.Object(
@@ -147,6 +148,22 @@ export const OrderHistorySchema = Type.Array(
     request_id: Type.Union([Type.String(), Type.Null()]),
     refund_due: Type.Boolean(),
   }),
+  {
+    examples: [
+      [
+        {
+          from: null,
+          to: 'PENDING',
+          at: '2026-01-02T03:04:05.678Z',
+          actor: 'anonymous',
+          cause: 'placed',
+          version: 1,
+          request_id: 'a1b2c3',
+          refund_due: false,
+        },
+      ],
+    ],
+  },
 );
 
 export const createOrder = {

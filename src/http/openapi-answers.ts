@@ -1,0 +1,50 @@
+import { STATUS_CODES } from 'node:http';
+
+/*
+ * What the route schemas cannot say about answers: their headers, and in words what a status means. The headers follow
+ * from the kind of call, so they are written once here and not in every route.
+ */
+interface Answer {
+  description?: string;
+  headers?: Record<string, object>;
+}
+
+interface Operation {
+  operationId?: string;
+  responses?: Record<string, Answer>;
+}
+
+interface Document {
+  paths?: Record<string, Record<string, unknown> | undefined>;
+}
+
+const text = (description: string) => ({ description, schema: { type: 'string' } });
+
+const requestId = { 'X-Request-ID': text('The id of the request, taken over or made') };
+const etag = { ETag: text('The version of the resource') };
+const location = { Location: text('Where the new resource is') };
+const replayed = { 'Idempotency-Replayed': text('true when this is the stored answer of an earlier call') };
+const link = { Link: text('Leads to the next page: <…>; rel="next"') };
+const retryAfter = { 'Retry-After': text('Seconds to wait before trying again') };
+
+export function describeAnswers<T extends Document>(document: T): T {
+  for (const [path, operations] of Object.entries(document.paths ?? {})) {
+    for (const operation of Object.values(operations ?? {})) {
+      describeOperation(path, operation as Operation);
+    }
+  }
+  return document;
+}
+
+function describeOperation(path: string, { operationId = '', responses = {} }: Operation): void {
+  for (const [status, answer] of Object.entries(responses)) {
+    if (answer.description === 'Default Response') answer.description = STATUS_CODES[status] ?? '';
+    answer.headers = {
+      ...requestId,
+      ...(status === '201' ? { ...location, ...etag, ...replayed } : {}),
+      ...(status === '200' && operationId.startsWith('list') ? link : {}),
+      ...(status === '200' && /\/\{id\}(\/status)?$/.test(path) ? etag : {}),
+      ...(status === '503' || (status === '409' && operationId.startsWith('create')) ? retryAfter : {}),
+    };
+  }
+}

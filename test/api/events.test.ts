@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+import { startTestService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService();
+});
+afterAll(() => service.close());
+
+type Command = () => Promise<{ status: number }>;
+
+/** The events that a command writes, as `type version`, with the status of its answer. */
+async function told(command: Command): Promise<string[]> {
+  const [{ last } = { last: 0 }] = await service.database.query<{ last: number }>(
+    'select coalesce(max(id), 0)::int as last from events',
+  );
+  const { status } = await command();
+  const events = await service.database.query<{ told: string }>(
+    `select type || ' ' || aggregate_version as told from events where id > $1 order by id`,
+    [last],
+  );
+  return [String(status), ...events.map((event) => event.told)];
+}
+
+function call(...parts: Parameters<TestService['call']>) {
+  return service.call(...parts);
+}
+
+function pay(event_type: string, order_id: number, more: object = {}) {
+  return service.pay({ event_type, order_id, ...more });
+}
+
+/** The golden list: every command of a life, and exactly what it tells. */
+test('one command, one exact list of events; refused and repeated commands tell nothing', async () => {
+  const product = { sku: 'GOLDEN', name: 'x', price: 10, stock: 10 };
+  const order = { product_id: 1, quantity: 1 };
+  const key = { 'idempotency-key': 'golden' };
+  const script: [name: string, command: Command, ...expected: string[]][] = [
+    ['create a product', () => call('POST', '/products', product), '201', 'product.created 1'],
+    ['create it again', () => call('POST', '/products', product), '409'],
+    ['edit it', () => call('PATCH', '/products/1', { name: 'y', stock: 9 }), '200', 'product.updated 2'],
+    ['edit it to the same', () => call('PATCH', '/products/1', { name: 'y', stock: 9 }), '200'],
+    ['edit a stale version', () => call('PATCH', '/products/1', { name: 'z' }, { 'if-match': '"1"' }), '412'],
+    ['read it', () => call('GET', '/products/1'), '200'],
+    ['place order 1', () => call('POST', '/orders', order, key), '201', 'order.created 1'],
+    ['place it again', () => call('POST', '/orders', order, key), '201'],
+    ['preview an order', () => call('POST', '/orders?dry_run=true', order), '200'],
+    ['order too much', () => call('POST', '/orders', { product_id: 1, quantity: 99 }), '409'],
+    ['pay order 1', () => pay('payment.succeeded', 1), '200', 'order.paid 2'],
+    ['pay it again', () => pay('payment.succeeded', 1), '200'],
+    [
+      'pay it twice',
+      () => pay('payment.succeeded', 1, { event_id: 'b' }),
+      '200',
+      'payment.review_required 1',
+    ],
+    ['fail it late', () => pay('payment.failed', 1), '200'],
+    ['ship it', () => call('PUT', '/orders/1', { status: 'SHIPPED' }), '200', 'order.shipped 3'],
+    ['ship it again', () => call('PUT', '/orders/1', { status: 'SHIPPED' }), '400'],
+    ['cancel it', () => call('DELETE', '/orders/1'), '400'],
+    ['place an order', () => call('POST', '/orders', order), '201', 'order.created 1'],
+    ['cancel the last order', () => call('DELETE', '/orders/3'), '204', 'order.canceled 2'],
+    ['delete the product', () => call('DELETE', '/products/1'), '400'],
+    [
+      'create another',
+      () => call('POST', '/products', { ...product, sku: 'G2' }),
+      '201',
+      'product.created 1',
+    ],
+    ['delete it', () => call('DELETE', '/products/3'), '204', 'product.deleted 2'],
+    ['delete it again', () => call('DELETE', '/products/3'), '404'],
+  ];
+  const found = [];
+  for (const [name, command] of script) found.push([name, ...(await told(command))]);
+  expect(found).toEqual(script.map(([name, , ...expected]) => [name, ...expected]));
+});

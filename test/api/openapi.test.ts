@@ -1,0 +1,225 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { startTestService, type TestService } from '../support/service.ts';
+
+interface Media {
+  schema: Schema;
+  examples?: unknown;
+  example?: unknown;
+}
+
+interface Schema {
+  $ref?: string;
+  type?: string;
+  items?: Schema;
+  properties?: Record<string, Schema>;
+  examples?: unknown[];
+  example?: unknown;
+}
+
+interface Operation {
+  operationId: string;
+  summary: string;
+  tags: string[];
+  requestBody?: { content: Record<string, Media> };
+  responses: Record<string, { description: string; content?: Record<string, Media> }>;
+}
+
+interface OpenApi {
+  openapi: string;
+  info: { title: string; version: string };
+  tags: { name: string }[];
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+let service: TestService;
+let document: OpenApi;
+beforeAll(async () => {
+  service = await startTestService();
+  document = (await service.call('GET', '/openapi.json')).body;
+});
+afterAll(() => service.close());
+
+/** The contract of this stage: each path with its methods. */
+const ROUTES = {
+  '/health': ['get'],
+  '/healthz': ['get'],
+  '/readyz': ['get'],
+  '/metrics': ['get'],
+  '/problems/{code}': ['get'],
+  '/products': ['get', 'post'],
+  '/products/{id}': ['delete', 'get', 'patch', 'put'],
+  '/orders': ['get', 'post'],
+  '/orders/{id}': ['delete', 'get', 'put'],
+  '/orders/{id}/status': ['patch'],
+  '/orders/{id}/history': ['get'],
+  '/webhooks/payment': ['post'],
+};
+
+function operations(): [name: string, operation: Operation][] {
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]): [string, Operation] => [
+      `${method} ${path}`,
+      operation,
+    ]),
+  );
+}
+
+function resolve(schema: Schema): Schema {
+  const name = schema.$ref?.replace('#/components/schemas/', '');
+  return name === undefined ? schema : (document.components.schemas[name] ?? {});
+}
+
+/** An example of its own, or, for a list, of what it lists. */
+function hasExample({ schema, example, examples }: Media): boolean {
+  const resolved = resolve(schema);
+  const own = [example, examples, resolved.example, resolved.examples?.[0]].some(
+    (found) => found !== undefined,
+  );
+  return own || (resolved.items !== undefined && hasExample({ schema: resolved.items }));
+}
+
+test('/openapi.json is OpenAPI 3.1 of the Orders & Inventory Microservice, version 1.0.0', () => {
+  expect(document.openapi).toMatch(/^3\.1\./);
+  expect(document.info).toMatchObject({ title: 'Orders & Inventory Microservice', version: '1.0.0' });
+  expect(document.tags.slice(0, 4).map(({ name }) => name)).toEqual([
+    'General',
+    'Products',
+    'Orders',
+    'Webhooks',
+  ]);
+});
+
+test('every route is documented, with every method, and only one copy of each', () => {
+  const documented = Object.fromEntries(
+    Object.entries(document.paths).map(([path, methods]) => [path, Object.keys(methods).toSorted()]),
+  );
+  expect(documented).toMatchObject(ROUTES);
+  expect(Object.keys(document.paths).filter((path) => path.startsWith('/api/'))).toEqual([]);
+});
+
+test('every path of the document answers: none is 404 for want of a route, with the prefix and without', async () => {
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const prefix of ['', '/api/v1']) {
+      for (const method of Object.keys(methods) as ['get']) {
+        const url = prefix + path.replace('{id}', '999999').replace('{code}', 'not_found');
+        const { body, text } = await service.call(method, url);
+        expect(text).not.toContain('There is nothing at');
+        expect(body?.code).not.toBe('method_not_allowed');
+      }
+    }
+  }
+});
+
+test('every operation has a name of its own, a summary, and one tag that is declared', () => {
+  const names = operations().map(([, { operationId }]) => operationId);
+  expect(new Set(names).size).toBe(names.length);
+  const tags = new Set(document.tags.map(({ name }) => name));
+  const bad = operations().filter(
+    ([, o]) => !o.operationId || !o.summary || o.tags.length !== 1 || !tags.has(o.tags[0] ?? ''),
+  );
+  expect(bad).toEqual([]);
+});
+
+test('every JSON body, asked for or answered, has an example', () => {
+  const without = operations().flatMap(([name, { requestBody, responses }]) => {
+    const bodies = [
+      ...Object.entries(requestBody?.content ?? {}).map(([type, media]) => ({
+        what: 'request',
+        type,
+        media,
+      })),
+      ...Object.entries(responses).flatMap(([status, { content = {} }]) =>
+        Object.entries(content).map(([type, media]) => ({ what: status, type, media })),
+      ),
+    ];
+    return bodies
+      .filter(({ type, media }) => type.includes('json') && !hasExample(media))
+      .map(({ what, type }) => `${name}: ${what} ${type}`);
+  });
+  expect(without).toEqual([]);
+});
+
+test('every answer from 400 on is a problem document', () => {
+  const others = operations().flatMap(([name, { responses }]) =>
+    Object.entries(responses)
+      .filter(([status]) => Number(status) >= 400)
+      .filter(
+        ([, { content }]) =>
+          content?.['application/problem+json']?.schema.$ref !== '#/components/schemas/Problem',
+      )
+      .map(([status]) => `${name} ${status}`),
+  );
+  expect(others).toEqual([]);
+});
+
+test('every reference leads somewhere', () => {
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
+  const missing = references
+    .map(([, name = '']) => name)
+    .filter((name) => !(name in document.components.schemas));
+  expect(references.length).toBeGreaterThan(10);
+  expect(missing).toEqual([]);
+});
+
+function exampleOf(path: string, method: string): Record<string, unknown>[] {
+  const media = document.paths[path]?.[method]?.requestBody?.content['application/json'];
+  return (media && (resolve(media.schema).examples as Record<string, unknown>[])) ?? [];
+}
+
+function membersOf(name: string): string[] {
+  return Object.keys(document.components.schemas[name]?.properties ?? {});
+}
+
+describe('the examples of requests work as they stand', () => {
+  test('a product is created, changed, ordered in both forms, and paid', async () => {
+    const [product] = exampleOf('/products', 'post');
+    const created = await service.call('POST', '/products', product);
+    expect(created.status).toBe(201);
+    await service.createProduct();
+    const [edit] = exampleOf('/products/{id}', 'patch');
+    expect((await service.call('PATCH', `/products/${created.body.id}`, edit)).status).toBe(200);
+    const orders = exampleOf('/orders', 'post');
+    expect(orders).toHaveLength(2);
+    for (const order of orders) expect((await service.call('POST', '/orders', order)).status).toBe(201);
+    const [change] = exampleOf('/orders/{id}', 'put');
+    expect((await service.call('PUT', '/orders/2', change)).status).toBe(200);
+    const [event] = exampleOf('/webhooks/payment', 'post');
+    expect((await service.pay(event ?? {})).status).toBe(200);
+  });
+
+  test('the members of an answer are those of its schema', async () => {
+    const { id } = await service.createProduct();
+    const { body: product } = await service.call('GET', `/products/${id}`);
+    const { body: order } = await service.call('GET', `/orders/${(await service.placeOrder(id, 1)).id}`);
+    expect(Object.keys(product).toSorted()).toEqual(membersOf('Product').toSorted());
+    expect(membersOf('Order')).toEqual(expect.arrayContaining(Object.keys(order)));
+  });
+});
+
+describe('the documentation is served by the service itself, with nothing from elsewhere', () => {
+  test.each(['/docs', '/docs/', '/redoc'])('%s is a page', async (url) => {
+    const { status, headers, text } = await service.call('GET', url);
+    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(text).not.toMatch(/(src|href)="(https?:)?\/\/(?!redocly\.com)/);
+  });
+
+  test.each(['/docs', '/redoc'])('the scripts and styles of %s are there', async (url) => {
+    const { text } = await service.call('GET', url);
+    const links = [...text.matchAll(/<(?:script|link)[^>]+(?:src|href)="([^"]+)"/g)].map(
+      ([, link = '']) => link,
+    );
+    const local = links.filter((link) => !link.startsWith('data:'));
+    expect(local.length).toBeGreaterThan(0);
+    for (const link of local) {
+      const path = new URL(link, `http://service${url}`).pathname;
+      expect((await service.call('GET', path)).status).toBe(200);
+    }
+  });
+
+  test('both pages read /openapi.json, or what is the same', async () => {
+    expect((await service.call('GET', '/redoc')).text).toContain('spec-url="/openapi.json"');
+    expect((await service.call('GET', '/docs/json')).body.info).toEqual(document.info);
+  });
+});

@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import '../support/problems.ts';
+import { startTestService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService();
+});
+afterAll(() => service.close());
+
+const SHOP = [
+  { sku: 'MUG-BLUE', name: 'Blue mug', stock: 5, active: true },
+  { sku: 'MUG-RED', name: 'Red mug', stock: 50, active: false },
+  { sku: 'TEA_50', name: '50% off tea', stock: 10, active: true },
+  { sku: 'TEA-50', name: 'Tea, 50 bags', stock: 0, active: true },
+  { sku: 'odd', name: 'back\\slash', stock: 100, active: true },
+];
+
+beforeAll(async () => {
+  for (const product of SHOP) await service.createProduct(product);
+});
+
+async function skus(query: string): Promise<string[]> {
+  const { status, body } = await service.call('GET', `/products?${query}`);
+  expect(status).toBe(200);
+  return body.map(({ sku }: { sku: string }) => sku);
+}
+
+test('without filters, every product is listed in the order of its id, active or not', async () => {
+  expect(await skus('')).toEqual(['MUG-BLUE', 'MUG-RED', 'TEA_50', 'TEA-50', 'odd']);
+  expect(await skus('sort=-id')).toEqual(['odd', 'TEA-50', 'TEA_50', 'MUG-RED', 'MUG-BLUE']);
+});
+
+test('a listed product is the same as the single one', async () => {
+  const { body } = await service.call('GET', '/products?sku=MUG-RED');
+  expect(body).toHaveLength(1);
+  expect((await service.call('GET', `/products/${body[0].id}`)).body).toEqual(body[0]);
+});
+
+describe('q: the name or the SKU contains it, in any case, and nothing in it is a wildcard', () => {
+  test.each([
+    ['mug', ['MUG-BLUE', 'MUG-RED']],
+    ['BLUE', ['MUG-BLUE']],
+    ['red MUG', ['MUG-RED']],
+    ['tea', ['TEA_50', 'TEA-50']],
+    ['TEA_', ['TEA_50']],
+    ['50%', ['TEA_50']],
+    ['%', ['TEA_50']],
+    ['_', ['TEA_50']],
+    ['\\', ['odd']],
+    ['k\\s', ['odd']],
+    ['m%g', []],
+    ["' or 1=1 --", []],
+  ])('q=%s finds %j', async (q, expected) => {
+    expect(await skus(`q=${encodeURIComponent(q)}`)).toEqual(expected);
+  });
+
+  test('a plus sign in a query is a blank', async () => {
+    expect(await skus('q=Red+mug')).toEqual(['MUG-RED']);
+  });
+
+  test.each(['q=', 'q', `q=${'x'.repeat(201)}`])('%s is refused', async (query) => {
+    expect(await service.call('GET', `/products?${query}`)).toHaveFaults('query/q');
+  });
+});
+
+test('sku is exact: its case counts and a part of it finds nothing', async () => {
+  expect(await skus('sku=TEA-50')).toEqual(['TEA-50']);
+  expect(await skus('sku=tea-50')).toEqual([]);
+  expect(await skus('sku=TEA')).toEqual([]);
+  expect(await service.call('GET', '/products?sku=a%20b')).toHaveFaults('query/sku');
+});
+
+test('active=true and active=false part the products; other words are refused', async () => {
+  expect(await skus('active=false')).toEqual(['MUG-RED']);
+  expect(await skus('active=true')).toHaveLength(4);
+  for (const word of ['1', 'yes', 'TRUE', '', 'null']) {
+    expect(await service.call('GET', `/products?active=${word}`)).toHaveFaults('query/active');
+  }
+});
+
+test('stock_below=10 lists what has 9 or less to sell', async () => {
+  expect(await skus('stock_below=10')).toEqual(['MUG-BLUE', 'TEA-50']);
+  expect(await skus('stock_below=11')).toEqual(['MUG-BLUE', 'TEA_50', 'TEA-50']);
+  expect(await skus('stock_below=0')).toEqual([]);
+});
+
+test('stock_below counts what orders hold: 60 in the house, 55 of them reserved, is below 6', async () => {
+  const { id } = await service.createProduct({ sku: 'HELD', stock: 60 });
+  expect(await skus('stock_below=6&sku=HELD')).toEqual([]);
+  const order = await service.placeOrder(id, 55);
+  expect(await skus('stock_below=6&sku=HELD')).toEqual(['HELD']);
+  await service.call('DELETE', `/orders/${order.id}`);
+  expect(await skus('stock_below=6&sku=HELD')).toEqual([]);
+});
+
+test('filters add up', async () => {
+  expect(await skus('q=mug&active=true')).toEqual(['MUG-BLUE']);
+  expect(await skus('q=mug&active=true&stock_below=5')).toEqual([]);
+});
+
+describe('a single product', () => {
+  test('that is unknown: 404, in exactly these words', async () => {
+    const answer = await service.call('GET', '/products/9007199254740991');
+    expect(answer).toBeProblem(404, 'product_not_found', 'Product not found');
+  });
+
+  test('carries its version as ETag; a caller that has it gets 304 and no body', async () => {
+    const { id } = await service.createProduct();
+    const url = `/products/${id}`;
+    expect((await service.call('GET', url)).headers.etag).toBe('"1"');
+    for (const tag of ['"1"', 'W/"1"', '"7", "1"', '*']) {
+      const { status, text, headers } = await service.call('GET', url, undefined, { 'if-none-match': tag });
+      expect([status, text, headers.etag]).toEqual([304, '', '"1"']);
+    }
+    await service.call('PATCH', url, { name: 'Changed' });
+    const { status, headers, body } = await service.call('GET', url, undefined, { 'if-none-match': '"1"' });
+    expect([status, headers.etag, body.name]).toEqual([200, '"2"', 'Changed']);
+  });
+
+  test('with a malformed If-None-Match: 422', async () => {
+    const { id } = await service.createProduct();
+    const answer = await service.call('GET', `/products/${id}`, undefined, { 'if-none-match': '1' });
+    expect(answer).toHaveFaults('header/if-none-match');
+  });
+});

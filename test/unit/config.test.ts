@@ -1,0 +1,139 @@
+import { describe, expect, test } from 'vitest';
+
+import { DEVELOPMENT_WEBHOOK_SECRET, loadConfig } from '../../src/config.ts';
+import { StartupError } from '../../src/lib/startup-error.ts';
+
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://shop:hunter2@db.example:5432/shop',
+  WEBHOOK_SECRET: 'a-secret-of-our-own',
+};
+
+function refusal(env: Record<string, string>): string {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    if (error instanceof StartupError) return error.message;
+    throw error;
+  }
+  return 'no refusal';
+}
+
+test('without any setting: port 8000 on loopback, embedded database, pool of 10, the secret of the examples', () => {
+  expect(loadConfig({})).toMatchObject({
+    environment: 'development',
+    host: '127.0.0.1',
+    port: 8000,
+    databaseUrl: undefined,
+    dataDir: '.data',
+    databasePoolSize: 10,
+    webhookSecrets: [DEVELOPMENT_WEBHOOK_SECRET],
+    logLevel: 'info',
+    trustProxy: false,
+    drainSeconds: 0,
+  });
+  expect(DEVELOPMENT_WEBHOOK_SECRET).toBe('webhook-secret-key');
+});
+
+test('an empty setting counts as not set', () => {
+  const empty = { PORT: '', HOST: '', DATABASE_URL: '', LOG_LEVEL: '', LOG_PRETTY: '', WEBHOOK_SECRET: '' };
+  expect(loadConfig(empty)).toEqual(loadConfig({}));
+});
+
+test('production listens on every address', () => {
+  expect(loadConfig(PRODUCTION)).toMatchObject({ environment: 'production', host: '0.0.0.0' });
+  expect(loadConfig({ ...PRODUCTION, HOST: '127.0.0.1' }).host).toBe('127.0.0.1');
+});
+
+test('both secrets are kept while one replaces the other, the current one first', () => {
+  const env = { WEBHOOK_SECRET: 'new', WEBHOOK_SECRET_PREVIOUS: 'old' };
+  expect(loadConfig(env).webhookSecrets).toEqual(['new', 'old']);
+});
+
+test('what is loaded can no longer be changed', () => {
+  const config = loadConfig({});
+  expect(Object.isFrozen(config)).toBe(true);
+  expect(Object.isFrozen(config.webhookSecrets)).toBe(true);
+});
+
+test('every wrong setting is named at once, in one sentence that says what is allowed', () => {
+  const message = refusal({
+    NODE_ENV: 'staging',
+    PORT: '80000',
+    DATABASE_URL: 'mysql://db/shop',
+    DATABASE_POOL_SIZE: '0',
+    LOG_LEVEL: 'loud',
+    LOG_PRETTY: 'yes',
+    TRUST_PROXY: 'maybe',
+    DRAIN_SECONDS: '-1',
+    WEBHOOK_SECRET: 'whsec_!!!',
+  });
+  const named = [...message.matchAll(/\b[A-Z]+(?:_[A-Z]+)*\b(?= (?:must|starts))/g)].map(([name]) => name);
+  expect(named.toSorted()).toEqual([
+    'DATABASE_POOL_SIZE',
+    'DATABASE_URL',
+    'DRAIN_SECONDS',
+    'LOG_LEVEL',
+    'LOG_PRETTY',
+    'NODE_ENV',
+    'PORT',
+    'TRUST_PROXY',
+    'WEBHOOK_SECRET',
+  ]);
+  expect(message).toContain('PORT must be a whole number from 0 to 65535, not "80000"');
+  expect(message).toContain('NODE_ENV must be one of development, production, test, not "staging"');
+  expect(message).not.toContain('\n');
+});
+
+describe('numbers are plain digits in their range', () => {
+  test.each(['8e3', '0x50', '80.0', ' 80', '80 ', '-1', '65536', '+80', '99999999999', 'NaN'])(
+    'PORT=%j is refused',
+    (PORT) => {
+      expect(refusal({ PORT })).toContain('PORT must be');
+    },
+  );
+
+  test.each([
+    ['0', 0],
+    ['80', 80],
+    ['65535', 65_535],
+  ])('PORT=%s is taken', (PORT, port) => {
+    expect(loadConfig({ PORT }).port).toBe(port);
+  });
+});
+
+test('flags are true, false, 1 and 0', () => {
+  const flags = ['true', '1', 'false', '0'].map((TRUST_PROXY) => loadConfig({ TRUST_PROXY }).trustProxy);
+  expect(flags).toEqual([true, true, false, false]);
+});
+
+test('a wrong database URL is not repeated, because it may hold a password', () => {
+  const message = refusal({ DATABASE_URL: 'mysql://shop:hunter2@db/shop' });
+  expect(message).toContain('DATABASE_URL must look like');
+  expect(message).not.toContain('hunter2');
+});
+
+describe('production refuses to start', () => {
+  test.each<[string, Record<string, string>, string]>([
+    ['without a database', { DATABASE_URL: '' }, 'DATABASE_URL must be set'],
+    ['without a webhook secret', { WEBHOOK_SECRET: '' }, 'WEBHOOK_SECRET must be set'],
+    [
+      'with the secret of the examples',
+      { WEBHOOK_SECRET: DEVELOPMENT_WEBHOOK_SECRET },
+      'WEBHOOK_SECRET must be',
+    ],
+    [
+      'with the secret of the examples as the previous one',
+      { WEBHOOK_SECRET_PREVIOUS: DEVELOPMENT_WEBHOOK_SECRET },
+      'WEBHOOK_SECRET_PREVIOUS must not be',
+    ],
+  ])('%s', (_what, change, expected) => {
+    expect(refusal({ ...PRODUCTION, ...change })).toContain(expected);
+  });
+
+  test('with both faults named at once', () => {
+    const message = refusal({ NODE_ENV: 'production' });
+    expect(message).toContain('DATABASE_URL must be set');
+    expect(message).toContain('WEBHOOK_SECRET must be set');
+  });
+});
