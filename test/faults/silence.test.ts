@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+
+import { useProxiedService } from '../support/fault-proxy.ts';
+import { expectStockAddsUp } from '../support/invariants.ts';
+import { tally } from '../support/race.ts';
+import type { Answer } from '../support/service.ts';
+
+/** The request deadline is 8 s; a second more for a slow machine. */
+const DEADLINE_MS = 9000;
+
+async function timed(call: Promise<Answer>): Promise<Answer & { ms: number }> {
+  const begun = performance.now();
+  const answer = await call;
+  return { ...answer, ms: performance.now() - begun };
+}
+
+test('the database falls silent: reads, writes and readiness are 503 with Retry-After within 8 s, liveness stays 200', async () => {
+  const { service, proxy, database } = await useProxiedService();
+  const { id } = await service.createProduct();
+  const order = await service.placeOrder(id, 1);
+  proxy.fallSilent();
+  const answers = await Promise.all(
+    [
+      service.call('GET', `/products/${id}`),
+      service.call('GET', '/orders'),
+      service.call('POST', '/orders', { product_id: id, quantity: 1 }),
+      service.call('PATCH', `/products/${id}`, { name: 'Other' }),
+      service.pay({ event_type: 'payment.succeeded', order_id: order.id }),
+      service.call('GET', '/readyz'),
+    ].map(timed),
+  );
+  expect(tally(answers)).toEqual({ 503: 6 });
+  expect(answers.map(({ headers }) => headers['retry-after'])).toEqual(Array(6).fill('1'));
+  expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(DEADLINE_MS);
+  expect((await service.call('GET', '/healthz')).status).toBe(200);
+
+  await proxy.restore();
+  expect((await service.call('POST', '/orders', { product_id: id, quantity: 1 })).status).toBe(201);
+  await expectStockAddsUp(database);
+});
+
+test('silence from COMMIT on: the request ends with 503 at its deadline of 8 s, its key gives the one order', async () => {
+  const { service, proxy, database } = await useProxiedService();
+  const { id } = await service.createProduct();
+  const place = () =>
+    service.call('POST', '/orders', { product_id: id, quantity: 1 }, { 'idempotency-key': 'deadline' });
+  proxy.failCommits('silence');
+  const placing = timed(place());
+  // Connections that were opened before are silent as well, so nothing can be asked.
+  await expect
+    .poll(() => database.query('select from orders'), { interval: 5, timeout: 10_000 })
+    .toHaveLength(1);
+  proxy.fallSilent();
+  const answer = await placing;
+  expect(answer.status).toBe(503);
+  expect(answer.headers['retry-after']).toBe('1');
+  expect(answer.body.detail).toBe('The request took too long, try again');
+  expect(answer.ms).toBeGreaterThan(7500);
+  expect(answer.ms).toBeLessThan(DEADLINE_MS);
+
+  await proxy.restore();
+  const retried = await place();
+  expect(retried.status).toBe(201);
+  expect(retried.headers['idempotency-replayed']).toBe('true');
+  expect(await database.query('select from orders')).toHaveLength(1);
+  await expectStockAddsUp(database);
+});

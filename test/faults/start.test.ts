@@ -1,0 +1,101 @@
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+
+import { expect, onTestFinished, test } from 'vitest';
+
+import { useTestDatabase } from '../support/database.ts';
+import { KeepAliveClient, ServiceProcess, startProcess, useEmptyDatabase } from '../support/process.ts';
+
+/** A port that somebody else listens on until the test ends. */
+async function takePort(): Promise<number> {
+  const squatter = createServer();
+  squatter.listen(0, '127.0.0.1');
+  await once(squatter, 'listening');
+  onTestFinished(() => void squatter.close());
+  return (squatter.address() as AddressInfo).port;
+}
+
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Starts the service, which must end with 1. @returns its one sentence */
+async function refusal(env: Record<string, string>): Promise<string> {
+  const service = new ServiceProcess({ LOG_LEVEL: 'silent', ...env });
+  expect(await service.exited).toMatchObject({ code: 1, signal: null });
+  expect(service.stdout).toBe('');
+  expect(service.stderr.trimEnd().split('\n')).toHaveLength(1);
+  expect(service.stderr).not.toMatch(/\bat .*:\d+:\d+|Error:/);
+  return service.stderr.trimEnd();
+}
+
+test('a port in use: exit 1 and one sentence that names the port and PORT', async () => {
+  const database = await useTestDatabase();
+  const port = await takePort();
+  expect(await refusal({ DATABASE_URL: database.url, PORT: String(port) })).toBe(
+    `Port ${port} on 127.0.0.1 is in use. Stop what listens there, or set PORT to another one.`,
+  );
+});
+
+test('a database that refuses connections: exit 1 and one sentence with its address, without the password', async () => {
+  const port = await closedPort();
+  const sentence = await refusal({ DATABASE_URL: `postgres://shop:secret@127.0.0.1:${port}/shop` });
+  expect(sentence).toBe(
+    `The database at 127.0.0.1:${port} cannot be used (connect ECONNREFUSED 127.0.0.1:${port}). ` +
+      'Check DATABASE_URL, or leave it unset to run on the embedded PostgreSQL.',
+  );
+});
+
+test('a database that does not exist: exit 1 and one sentence with its name', async () => {
+  const database = await useTestDatabase();
+  const url = new URL(database.url);
+  url.pathname = '/no_such_database';
+  expect(await refusal({ DATABASE_URL: url.href })).toContain('database "no_such_database" does not exist');
+});
+
+test('5 wrong settings at once: exit 1 and one sentence that names all of them', async () => {
+  const sentence = await refusal({
+    PORT: '99999',
+    DATABASE_URL: 'mysql://shop:secret@localhost/shop',
+    DATABASE_POOL_SIZE: 'many',
+    LOG_LEVEL: 'loud',
+    TRUST_PROXY: 'maybe',
+  });
+  for (const name of ['PORT', 'DATABASE_URL', 'DATABASE_POOL_SIZE', 'LOG_LEVEL', 'TRUST_PROXY']) {
+    expect(sentence).toMatch(new RegExp(String.raw`\b${name} must `));
+  }
+  expect(sentence).not.toContain('secret');
+});
+
+test('production without its settings: exit 1 and one sentence that names them', async () => {
+  const sentence = await refusal({ NODE_ENV: 'production' });
+  expect(sentence).toContain('DATABASE_URL must be set in production');
+  expect(sentence).toContain('WEBHOOK_SECRET must be set in production');
+});
+
+test.each([1, 2, 3])(
+  'two instances start at once on an empty database (round %i): both come up, each migration ran once',
+  async () => {
+    const database = await useEmptyDatabase();
+    const services = await Promise.all([1, 2].map(() => startProcess({ DATABASE_URL: database.url })));
+    for (const { url } of services) {
+      const client = new KeepAliveClient(url);
+      expect((await client.call('GET', '/readyz')).status).toBe(200);
+      expect((await client.call('GET', '/products')).body).toEqual([]);
+      client.close();
+    }
+    const migrated = services.filter(({ stdout }) => stdout.includes('"msg":"migrated"'));
+    expect(migrated).toHaveLength(1);
+    const files = (await readdir('migrations')).filter((name) => name.endsWith('.sql'));
+    expect(await database.query('select from kysely_migration')).toHaveLength(files.length);
+    const exits = await Promise.all(services.map((service) => service.end('SIGTERM')));
+    expect(exits.map(({ code }) => code)).toEqual([0, 0]);
+  },
+);

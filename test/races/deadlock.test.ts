@@ -1,0 +1,98 @@
+import pg from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
+
+import { expectStockAddsUp } from '../support/invariants.ts';
+import { observeStatements, tally, together, useTestService } from '../support/race.ts';
+import type { Answer, TestService } from '../support/service.ts';
+
+/** What one buyer does after the order: nothing, a cancel, or a payment event, by turns. */
+function settle(service: TestService, turn: number, order: Answer): Promise<Answer> {
+  const id: number = order.body.id;
+  switch (turn % 5) {
+    case 0:
+      return service.call('DELETE', `/orders/${id}`);
+    case 1:
+      return service.pay({ event_type: 'payment.failed', order_id: id, event_id: `failed-${id}` });
+    case 2:
+      return service.pay({ event_type: 'payment.succeeded', order_id: id, event_id: `paid-${id}` });
+    case 3:
+      return service.call('PUT', `/orders/${id}`, { status: 'PAID' });
+    default:
+      return Promise.resolve(order);
+  }
+}
+
+/** SQLSTATEs of the statements that fail from now on, also of those that the service retries. */
+function recordFailures(service: TestService): string[] {
+  const failures: string[] = [];
+  observeStatements(service, ({ sent }) => {
+    sent.catch((error: { code?: string }) => failures.push(error.code ?? 'no SQLSTATE'));
+  });
+  return failures;
+}
+
+test('300 baskets [A,B] cross 300 baskets [B,A], with cancels and webhooks between: no deadlock, no 5xx', async () => {
+  const service = await useTestService();
+  const failures = recordFailures(service);
+  const a = await service.createProduct({ stock: 1000 });
+  const b = await service.createProduct({ stock: 1000 });
+  const answers = await together(600, async (turn) => {
+    const ids = turn % 2 === 0 ? [a.id, b.id] : [b.id, a.id];
+    const items = ids.map((product_id) => ({ product_id, quantity: 1 }));
+    const order = await service.call('POST', '/orders', { items });
+    return [order, await settle(service, turn, order)];
+  });
+  expect(tally(answers.map(([order]) => order as Answer))).toEqual({ 201: 600 });
+  expect(tally(answers.map(([, settled]) => settled as Answer))).toEqual({ 200: 360, 201: 120, 204: 120 });
+  expect(failures).toEqual([]);
+  const product = await service.call('GET', `/products/${a.id}`);
+  expect(product.body).toMatchObject({ stock: 640, reserved: 360, on_hand: 1000 });
+  await expectStockAddsUp(service.database);
+});
+
+test('210 baskets of 3 out of 5 products in changing order, over two instances: all are placed and shipped', async () => {
+  const service = await useTestService();
+  const other = await useTestService({ database: service.database });
+  const failures = [recordFailures(service), recordFailures(other)];
+  const products = await together(5, () => service.createProduct({ stock: 1000 }));
+  const answers = await together(210, async (turn) => {
+    const at = turn % 2 === 0 ? service : other;
+    // Three in a row, from any start and in either direction: every pair of products meets in both orders.
+    const step = turn % 3 === 0 ? 1 : 4;
+    const items = [0, 1, 2].map((n) => ({ product_id: products[(turn + n * step) % 5]?.id, quantity: 1 }));
+    const order = await at.call('POST', '/orders', { items });
+    await at.call('PUT', `/orders/${order.body.id}`, { status: 'PAID' });
+    return at.call('PUT', `/orders/${order.body.id}`, { status: 'SHIPPED' });
+  });
+  expect(tally(answers)).toEqual({ 200: 210 });
+  expect(failures).toEqual([[], []]);
+  const { body } = await service.call('GET', '/products');
+  expect(body.map((product: { stock: number }) => product.stock)).toEqual([874, 874, 874, 874, 874]);
+  await expectStockAddsUp(service.database);
+});
+
+test('a basket [B,A] that waits for A does not hold B yet: products are locked in the order of their ids', async () => {
+  const service = await useTestService();
+  const a = await service.createProduct();
+  const b = await service.createProduct();
+  const foreign = new pg.Client({ connectionString: service.database.url });
+  await foreign.connect();
+  onTestFinished(() => foreign.end());
+  await foreign.query('begin');
+  await foreign.query('select from products where id = $1 for update', [a.id]);
+
+  const items = [b.id, a.id].map((product_id) => ({ product_id, quantity: 1 }));
+  const order = service.call('POST', '/orders', { items });
+  await expect.poll(() => waiting(service), { interval: 5, timeout: 10_000 }).toBe(1);
+  await service.database.query('select from products where id = $1 for update nowait', [b.id]);
+  await foreign.query('rollback');
+  expect((await order).status).toBe(201);
+  await expectStockAddsUp(service.database);
+});
+
+async function waiting(service: TestService): Promise<number> {
+  const rows = await service.database.query(
+    "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  );
+  return rows.length;
+}

@@ -1,0 +1,163 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { Agent, type IncomingHttpHeaders, request } from 'node:http';
+import path from 'node:path';
+
+import pg from 'pg';
+import { inject, onTestFinished } from 'vitest';
+
+import type { TestDatabase } from './database.ts';
+
+const root = path.resolve(import.meta.dirname, '..', '..');
+const entry = path.join(root, 'dist', 'server.js');
+
+/** Longer than any start or stop takes on a busy machine; a test that gets here has failed. */
+const PATIENCE_MS = 20_000;
+
+export interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  ms: number;
+}
+
+/** The built service in a process of its own, killed when the test ends. */
+export class ServiceProcess {
+  readonly child: ChildProcess;
+  readonly exited: Promise<Exit>;
+  stdout = '';
+  stderr = '';
+  url = '';
+
+  constructor(env: Record<string, string>) {
+    if (!existsSync(entry)) spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+    const begun = performance.now();
+    this.child = spawn(process.execPath, [entry], {
+      cwd: root,
+      // Nothing of the tests' own environment: settings are what the test says.
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0', LOG_LEVEL: 'info', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
+    this.child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    this.exited = once(this.child, 'close').then(([code, signal]: unknown[]) => ({
+      code: code as number | null,
+      signal: signal as NodeJS.Signals | null,
+      ms: performance.now() - begun,
+    }));
+    onTestFinished(async () => {
+      this.child.kill('SIGKILL');
+      await this.exited;
+    });
+  }
+
+  /** Waits until it says where it listens. @throws what it said when it ended instead */
+  async ready(): Promise<this> {
+    const ended = this.exited.then((exit) => {
+      throw new Error(`ended with ${JSON.stringify(exit)}: ${this.stderr}`);
+    });
+    // A service that ends later, when its test ends it, is no news.
+    ended.catch(() => undefined);
+    while (this.url === '') {
+      await Promise.race([once(this.child.stdout ?? this.child, 'data'), ended]);
+      this.url = /^ {2}API +(http:\S+)$/m.exec(this.stdout)?.[1] ?? '';
+    }
+    return this;
+  }
+
+  /** Signals it and waits for its end. @returns how it ended, and after how many ms */
+  async end(signal: NodeJS.Signals): Promise<Exit> {
+    const begun = performance.now();
+    this.child.kill(signal);
+    const exit = await withPatience(this.exited);
+    return { ...exit, ms: performance.now() - begun };
+  }
+}
+
+export async function withPatience<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function startProcess(env: Record<string, string>): Promise<ServiceProcess> {
+  return withPatience(new ServiceProcess(env).ready());
+}
+
+/** A database without any schema, dropped when the test ends. */
+export async function useEmptyDatabase(): Promise<Pick<TestDatabase, 'url' | 'query'>> {
+  const admin = new pg.Pool({ connectionString: inject('adminUrl'), max: 1 });
+  const name = `oi_test_empty_${process.pid}_${randomBytes(4).toString('hex')}`;
+  await admin.query(`create database ${name} template template0`);
+  const url = new URL(inject('adminUrl'));
+  url.pathname = `/${name}`;
+  const pool = new pg.Pool({ connectionString: url.href, max: 1 });
+  pool.on('error', () => undefined);
+  onTestFinished(async () => {
+    await pool.end();
+    await admin.query(`drop database if exists ${name} with (force)`);
+    await admin.end();
+  });
+  return {
+    url: url.href,
+    query: async <R extends pg.QueryResultRow>(text: string, values: unknown[] = []) =>
+      (await pool.query<R>(text, values)).rows,
+  };
+}
+
+export interface HttpAnswer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  // oxlint-disable-next-line typescript/no-explicit-any
+  body: any;
+}
+
+/** A client with one connection that it keeps alive, as a load balancer or a browser does. */
+export class KeepAliveClient {
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #url: string;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** @throws when the connection ends without a whole answer */
+  call(
+    method: string,
+    path_: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<HttpAnswer> {
+    return new Promise((resolve, reject) => {
+      const type = body === undefined ? {} : { 'content-type': 'application/json' };
+      const sent = request(
+        new URL(path_, this.#url),
+        { method, agent: this.#agent, headers: { ...type, ...headers }, timeout: PATIENCE_MS },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (chunk: string) => (text += chunk));
+          response.on('error', reject);
+          response.on('end', () => {
+            const answer = { status: response.statusCode ?? 0, headers: response.headers };
+            resolve({ ...answer, body: text === '' ? undefined : JSON.parse(text) });
+          });
+        },
+      );
+      sent.on('timeout', () => sent.destroy(new Error('no answer')));
+      sent.on('error', reject);
+      sent.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}

@@ -1,0 +1,70 @@
+import type { PoolClient } from 'pg';
+import { onTestFinished } from 'vitest';
+
+import { type Answer, startTestService, type TestService, type TestServiceOptions } from './service.ts';
+
+/** A service for one test, closed when it ends. */
+export async function useTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  const service = await startTestService(options);
+  onTestFinished(() => service.close());
+  return service;
+}
+
+/**
+ * More than these would race no harder, for a pool has 10 connections; they would only wait for one, and on a busy
+ * machine longer than the 5 s after which they are told to try again.
+ */
+const AT_ONCE_MAX = 100;
+
+/** Makes `count` calls, 100 of them at once for as long as there are more, and waits for all of their answers. */
+export async function together<T>(count: number, call: (index: number) => Promise<T>): Promise<T[]> {
+  const answers: T[] = [];
+  let next = 0;
+  const work = async () => {
+    for (let index = next++; index < count; index = next++) answers[index] = await call(index);
+  };
+  await Promise.all(Array.from({ length: Math.min(count, AT_ONCE_MAX) }, work));
+  return answers;
+}
+
+/** How often each status was answered: `{ 201: 100, 409: 500 }`. */
+export function tally(answers: readonly Answer[]): Record<number, number> {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
+
+/** Type and version of every event of an order, oldest first. */
+export async function eventsOf(service: TestService, orderId: number): Promise<string[]> {
+  const rows = await service.database.query<{ type: string; aggregate_version: string }>(
+    `select type, aggregate_version from events
+      where aggregate_type = 'order' and aggregate_id = $1 order by id`,
+    [orderId],
+  );
+  return rows.map(({ type, aggregate_version }) => `${type} ${aggregate_version}`);
+}
+
+export interface Statement {
+  /** The connection that it is sent on. */
+  client: PoolClient;
+  text: string;
+  values: unknown[];
+  sent: Promise<unknown>;
+}
+
+/** Shows every statement that the service sends from now on. */
+export function observeStatements(service: TestService, observe: (statement: Statement) => void): void {
+  const observed = new WeakSet<PoolClient>();
+  service.own.pool.on('acquire', (client) => {
+    if (observed.has(client)) return;
+    observed.add(client);
+    const send = client.query.bind(client) as (...input: unknown[]) => Promise<unknown>;
+    Object.assign(client, {
+      query: (query: string | { text: string; values: unknown[] }) => {
+        const sent = send(query);
+        observe({ client, sent, ...(typeof query === 'string' ? { text: query, values: [] } : query) });
+        return sent;
+      },
+    });
+  });
+}
