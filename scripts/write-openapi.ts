@@ -22,7 +22,12 @@ const database = createDatabase({
 });
 const app = await buildApp({
   config: { webhookSecrets: ['unused'], trustProxy: false },
-  services: createServices({ db: database.db, clock: systemClock, metrics: createMetrics() }),
+  services: createServices({
+    db: database.db,
+    lane: database.lane,
+    clock: systemClock,
+    metrics: createMetrics(),
+  }),
   readiness: { isDraining: () => false, check: async () => undefined },
   logger: pino({ level: 'silent' }),
 });

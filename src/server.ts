@@ -51,7 +51,8 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close());
 
-  const services = createServices({ db: database.db, clock: systemClock, metrics: createMetrics() });
+  const services = createServices({ ...database, clock: systemClock, metrics: createMetrics() });
+  opened.add(() => services.stop());
   opened.add(startBackground(services, (error) => logger.warn({ err: error }, 'background work failed')));
   const readiness = { isDraining, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger });

@@ -1,14 +1,20 @@
+import { createIdReader } from './db/id-reader.ts';
 import type { Db } from './db/types.ts';
 import { purgeKeys } from './idempotency/idempotency.service.ts';
 import type { Clock } from './lib/clock.ts';
-import type { Metrics } from './lib/metrics.ts';
+import { type Metrics, observeBatches } from './lib/metrics.ts';
 import { startPoller } from './lib/poller.ts';
+import { createOrderPlacer } from './orders/order-placer.ts';
+import { findOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
 import { createPaymentService } from './payments/payment.service.ts';
+import { findProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';
 
 export interface Dependencies {
   db: Db;
+  /** See `Database.lane`: orders are placed on it. */
+  lane: Db;
   clock: Clock;
   metrics: Metrics;
 }
@@ -17,14 +23,22 @@ export type Services = ReturnType<typeof createServices>;
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
-  const { db, clock, metrics } = dependencies;
+  const { db, lane, clock, metrics } = dependencies;
+  const placer = createOrderPlacer({ db, lane, metrics });
+  const payments = createPaymentService({ db, metrics });
+  const productReader = createIdReader((ids) => findProducts(db, ids), observeBatches(metrics, 'products'));
+  const orderReader = createIdReader((ids) => findOrders(db, ids), observeBatches(metrics, 'order_reads'));
   return {
     db,
     clock,
     metrics,
-    products: createProductService({ db }),
-    orders: createOrderService({ db, clock, metrics }),
-    payments: createPaymentService({ db, metrics }),
+    products: createProductService({ db, reader: productReader }),
+    orders: createOrderService({ db, placer, reader: orderReader, clock, metrics }),
+    payments,
+    /** Finishes what the batchers have queued; they take nothing after it. */
+    async stop() {
+      await Promise.all([placer.stop(), payments.stop(), productReader.stop(), orderReader.stop()]);
+    },
   };
 }
 

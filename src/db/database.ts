@@ -2,7 +2,8 @@ import { Kysely } from 'kysely';
 import pg from 'pg';
 
 import type { DB } from './schema.ts';
-import { PgDialect } from './pg-dialect.ts';
+import { PgDialect, PooledDriver } from './pg-dialect.ts';
+import { PipelinedDriver } from './pipeline.ts';
 import type { Db } from './types.ts';
 
 /*
@@ -29,37 +30,47 @@ export interface DatabaseOptions {
 
 export interface Database {
   db: Db;
+  /** One connection whose transactions follow each other without a round trip between them (`pipeline.ts`). */
+  lane: Db;
   pool: pg.Pool;
   readonly close: () => Promise<void>;
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
-  const { pgbouncer, timeouts = true } = options;
+  const { pgbouncer, timeouts = true, onIdleError } = options;
   const serverTimeouts = { lock_timeout: LOCK_TIMEOUT_MS, statement_timeout: STATEMENT_TIMEOUT_MS };
-  const pool = new pg.Pool({
+  const clientConfig: pg.ClientConfig = {
     connectionString: options.url,
-    max: options.poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    idleTimeoutMillis: 30_000,
     keepAlive: true,
     application_name: 'orders-inventory',
     types: { getTypeParser },
     ...(timeouts ? { query_timeout: QUERY_TIMEOUT_MS } : {}),
     // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
     ...(timeouts && !pgbouncer ? serverTimeouts : {}),
-  });
+  };
+  const pool = new pg.Pool({ ...clientConfig, max: options.poolSize, idleTimeoutMillis: 30_000 });
   // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
-  pool.on('error', options.onIdleError);
+  pool.on('error', onIdleError);
+  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
+  // the connection next is told.
+  pool.on('connect', (client) => client.on('error', () => undefined));
 
   const setLocal = `set local lock_timeout = ${LOCK_TIMEOUT_MS}; set local statement_timeout = ${STATEMENT_TIMEOUT_MS}; `;
-  const db = new Kysely<DB>({
-    dialect: new PgDialect({
-      pool,
-      nameStatements: !pgbouncer,
-      beginPrefix: timeouts && pgbouncer ? setLocal : '',
-    }),
+  const connection = { nameStatements: !pgbouncer, beginPrefix: timeouts && pgbouncer ? setLocal : '' };
+  const db = new Kysely<DB>({ dialect: new PgDialect(() => new PooledDriver(pool, connection)) });
+  const lane = new Kysely<DB>({
+    dialect: new PgDialect(() => new PipelinedDriver(clientConfig, connection, onIdleError)),
   });
-  return { db, pool, close: () => db.destroy() };
+  return {
+    db,
+    lane,
+    pool,
+    async close() {
+      await lane.destroy();
+      await db.destroy();
+    },
+  };
 }
 
 const INT8: number = pg.types.builtins.INT8;

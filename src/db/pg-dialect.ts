@@ -11,7 +11,7 @@ import {
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely';
-import type { Pool, PoolClient, QueryConfig, QueryResult as PgResult } from 'pg';
+import type { ClientBase, Pool, QueryConfig, QueryResult as PgResult } from 'pg';
 
 import { CommitUncertainError, isConnectionLoss, TransactionRolledBackError } from './pg-errors.ts';
 
@@ -24,8 +24,7 @@ import { CommitUncertainError, isConnectionLoss, TransactionRolledBackError } fr
  *   PostgreSQL what became of it (`transaction.ts`).
  * - Statements with parameters are named, so that PostgreSQL parses and plans each of them once a connection.
  */
-export interface PgDialectOptions {
-  pool: Pool;
+export interface ConnectionOptions {
   /** False behind a transaction-pooling PgBouncer older than 1.21, which mixes up named statements. */
   nameStatements: boolean;
   /** SQL sent with each BEGIN: SET LOCALs, where a pooler refuses them as startup parameters. */
@@ -33,14 +32,14 @@ export interface PgDialectOptions {
 }
 
 export class PgDialect implements Dialect {
-  readonly #options: PgDialectOptions;
+  readonly #createDriver: () => Driver;
 
-  constructor(options: PgDialectOptions) {
-    this.#options = options;
+  constructor(createDriver: () => Driver) {
+    this.#createDriver = createDriver;
   }
 
   createDriver(): Driver {
-    return new PgDriver(this.#options);
+    return this.#createDriver();
   }
 
   createQueryCompiler(): PostgresQueryCompiler {
@@ -56,55 +55,33 @@ export class PgDialect implements Dialect {
   }
 }
 
-class PgDriver implements Driver {
-  readonly #options: PgDialectOptions;
+/** Each transaction on a pooled connection of its own. */
+export class PooledDriver implements Driver {
+  readonly #pool: Pool;
+  readonly #options: ConnectionOptions;
 
-  constructor(options: PgDialectOptions) {
+  constructor(pool: Pool, options: ConnectionOptions) {
+    this.#pool = pool;
     this.#options = options;
   }
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<PgConnection> {
-    return new PgConnection(await this.#options.pool.connect(), this.#options.nameStatements);
+    const client = await this.#pool.connect();
+    return new PgConnection(client, this.#options, (lost) => client.release(lost));
   }
 
   async beginTransaction(connection: PgConnection): Promise<void> {
-    // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
-    const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid`;
-    let results: PgResult<{ xid: string }>[];
-    try {
-      results = (await connection.send(begin)) as unknown as PgResult<{ xid: string }>[];
-    } catch (error) {
-      // What failed may be the statement behind the BEGIN, as on a standby. Kysely takes it that nothing has begun, and
-      // the connection would go back to the pool inside of a failed transaction.
-      await this.rollbackTransaction(connection);
-      throw error;
-    }
-    connection.transactionId = results.at(-1)?.rows[0]?.xid;
+    await connection.begin();
   }
 
   async commitTransaction(connection: PgConnection): Promise<void> {
-    const transactionId = connection.transactionId;
-    let result: PgResult;
-    try {
-      result = await connection.send('commit');
-    } catch (error) {
-      if (transactionId !== undefined && isConnectionLoss(error)) {
-        throw new CommitUncertainError(transactionId, error);
-      }
-      throw error;
-    }
-    if (result.command !== 'COMMIT') throw new TransactionRolledBackError(result.command);
+    await connection.commit();
   }
 
   async rollbackTransaction(connection: PgConnection): Promise<void> {
-    // A lost connection has rolled back already, or its COMMIT decided; it is thrown away when released.
-    if (connection.lost) return;
-    // One that cannot even roll back is not fit for the next either.
-    await connection.send('rollback').catch(() => {
-      connection.lost = true;
-    });
+    await connection.rollback();
   }
 
   async releaseConnection(connection: PgConnection): Promise<void> {
@@ -112,40 +89,85 @@ class PgDriver implements Driver {
   }
 
   async destroy(): Promise<void> {
-    await this.#options.pool.end();
+    await this.#pool.end();
   }
 }
 
-class PgConnection implements DatabaseConnection {
-  readonly #client: PoolClient;
-  readonly #nameStatements: boolean;
-  transactionId: string | undefined;
-  lost = false;
+/** A connection for as long as one transaction, or one statement, needs it. */
+export class PgConnection implements DatabaseConnection {
+  readonly #client: ClientBase;
+  readonly #options: ConnectionOptions;
+  readonly #onRelease: (lost: boolean) => void;
+  #transactionId: string | undefined;
+  #lost = false;
 
-  constructor(client: PoolClient, nameStatements: boolean) {
+  constructor(client: ClientBase, options: ConnectionOptions, onRelease: (lost: boolean) => void) {
     this.#client = client;
-    this.#nameStatements = nameStatements;
+    this.#options = options;
+    this.#onRelease = onRelease;
     // Without a listener, a connection that dies between two statements of a transaction would end the process.
     client.on('error', this.#onError);
   }
 
   readonly #onError = (): void => {
-    this.lost = true;
+    this.#lost = true;
   };
 
-  async send(query: string | QueryConfig): Promise<PgResult> {
+  async begin(): Promise<void> {
+    // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
+    const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid`;
+    let results: PgResult<{ xid: string }>[];
+    try {
+      // Several statements in one text have several results.
+      results = (await this.#send(begin)) as unknown as PgResult<{ xid: string }>[];
+    } catch (error) {
+      // What failed may be the statement behind the BEGIN, as on a standby; then there is a transaction to end.
+      await this.onFailedBegin();
+      throw error;
+    }
+    this.#transactionId = results.at(-1)?.rows[0]?.xid;
+  }
+
+  async commit(): Promise<void> {
+    let result: PgResult;
+    try {
+      result = await this.#send('commit');
+    } catch (error) {
+      // Not answered: it may be stored or not.
+      const id = this.#transactionId;
+      throw id !== undefined && isConnectionLoss(error) ? new CommitUncertainError(id, error) : error;
+    }
+    if (result.command !== 'COMMIT') throw new TransactionRolledBackError(result.command);
+  }
+
+  async rollback(): Promise<void> {
+    // A lost connection has rolled back already, or its COMMIT decided; it is thrown away when released.
+    if (this.#lost) return;
+    // One that cannot even roll back is not fit for the next either.
+    await this.#send('rollback').catch(() => {
+      this.#lost = true;
+    });
+  }
+
+  /** Kysely takes it that nothing has begun; the connection must not go back inside of a failed transaction. */
+  protected async onFailedBegin(): Promise<void> {
+    await this.rollback();
+  }
+
+  async #send(query: string | QueryConfig): Promise<PgResult> {
     try {
       return await this.#client.query(query);
     } catch (error) {
-      if (isConnectionLoss(error)) this.lost = true;
+      if (isConnectionLoss(error)) this.#lost = true;
       throw error;
     }
   }
 
   async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
-    const query: QueryConfig = { text: compiled.sql, values: [...compiled.parameters] };
-    if (this.#nameStatements && compiled.parameters.length > 0) query.name = statementName(compiled.sql);
-    const { rows, rowCount } = await this.send(query);
+    const query: QueryConfig = { text: compiled.sql, values: compiled.parameters as unknown[] };
+    if (this.#options.nameStatements && compiled.parameters.length > 0)
+      query.name = statementName(compiled.sql);
+    const { rows, rowCount } = await this.#send(query);
     return { rows: rows as R[], numAffectedRows: BigInt(rowCount ?? 0) };
   }
 
@@ -155,7 +177,7 @@ class PgConnection implements DatabaseConnection {
 
   release(): void {
     this.#client.off('error', this.#onError);
-    this.#client.release(this.lost);
+    this.#onRelease(this.#lost);
   }
 }
 

@@ -52,6 +52,9 @@ const UNAVAILABLE_STATES = new Set([
   '25P03', // idle_in_transaction_session_timeout
 ]);
 
+/** Unique constraints that let one of several transactions through. */
+const GATES = new Set(['idempotency_keys_pkey', 'payment_events_identity_key']);
+
 const RETRYABLE_STATES = new Set(['40001', '40P01']);
 
 /** Values that validation should have refused; a net under it, so that input is never answered with a 5xx. */
@@ -59,7 +62,7 @@ const BAD_VALUE_STATES = new Set(['22001', '22003', '22007', '22008', '22021', '
 
 const CONSTRAINTS: Record<string, [code: ProblemCode, detail: string]> = {
   products_sku_key: ['duplicate_sku', 'Product with this SKU already exists'],
-  order_items_product_id_fkey: ['product_has_orders', 'Orders name this product; deactivate it instead'],
+  products_not_in_orders: ['product_has_orders', 'Orders name this product; deactivate it instead'],
 };
 
 function textOf(error: unknown, member: 'code' | 'constraint' | 'message'): string {
@@ -80,9 +83,14 @@ export function isConnectionLoss(error: unknown): boolean {
   return CONNECTION_MESSAGES.test(textOf(error, 'message'));
 }
 
-/** A deadlock or serialization failure: nothing is stored, and the same work may succeed when tried again. */
+/** A deadlock, a serialization failure or a key that was new a moment ago: nothing is stored, and the same work may succeed when tried again. */
 export function isRetryable(error: unknown): boolean {
-  return RETRYABLE_STATES.has(textOf(error, 'code')) || error instanceof TransactionRolledBackError;
+  return (
+    RETRYABLE_STATES.has(textOf(error, 'code')) ||
+    error instanceof TransactionRolledBackError ||
+    // Another transaction has just stored the same key or event: tried again, this one finds it.
+    GATES.has(textOf(error, 'constraint'))
+  );
 }
 
 /** A lock was not granted within lock_timeout. */

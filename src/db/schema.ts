@@ -30,7 +30,7 @@ export interface Events {
   aggregate_version: number;
   id: Generated<number>;
   occurred_at: Generated<string>;
-  payload: Json;
+  payload: Json | null;
   request_id: string | null;
   transaction_id: Generated<string>;
   type: string;

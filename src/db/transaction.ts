@@ -23,7 +23,10 @@ const TRIES_MAX = 4;
 const SETTLE_MS = 4000;
 const SETTLE_PAUSE_MS = 100;
 
-export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>): Promise<T> {
+/**
+ * @param settleOn where to ask for the fate of a transaction, when `db` is a single connection that may be lost
+ */
+export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>, settleOn: Db = db): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     const outcome: { result?: T } = {};
     try {
@@ -33,7 +36,7 @@ export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>): Pr
       });
     } catch (error) {
       if (error instanceof CommitUncertainError) {
-        const committed = await committedAfterAll(db, error);
+        const committed = await committedAfterAll(settleOn, error);
         // work() had returned before COMMIT was sent, so the result is there.
         if (committed) return outcome.result as T;
       } else if (!isRetryable(error)) {

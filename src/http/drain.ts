@@ -8,8 +8,9 @@ const IDLE_CHECK_MS = 50;
 
 /** While draining, answers ask their clients to come back on another connection. */
 export function closeConnectionsWhile(app: FastifyInstance, isDraining: () => boolean): void {
-  app.addHook('onRequest', async (_request, reply) => {
+  app.addHook('onRequest', (_request, reply, done) => {
     if (isDraining()) reply.header('connection', 'close');
+    done();
   });
 }
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import sjson from 'secure-json-parse';
 
 import { AppError } from '../lib/errors.ts';
@@ -60,14 +60,15 @@ function requireDepth(body: Buffer): void {
 }
 
 /** Refuses what no parser of ours reads: a compressed body would be verified, logged and limited as something else. */
-export function refuseEncodedBody(request: FastifyRequest): void {
-  if (request.headers['content-encoding'] === undefined) return;
-  throw new AppError('unsupported_media_type', 'Send the body as it is, without a Content-Encoding');
+function encodedBody(): AppError {
+  return new AppError('unsupported_media_type', 'Send the body as it is, without a Content-Encoding');
 }
 
 /** Replaces Fastify's own parsers: JSON only, and strictly. */
 export function useStrictJson(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request) => refuseEncodedBody(request));
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(request.headers['content-encoding'] === undefined ? undefined : encodedBody());
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Clients that always name a content type do so on a DELETE, which has no body.

@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import { toAppError } from '../db/pg-errors.ts';
-import { AppError, problems, unavailable, validationFailed } from '../lib/errors.ts';
+import { AppError, problems, validationFailed } from '../lib/errors.ts';
 import { toInputFaults } from './validation.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -31,7 +31,8 @@ export function renderErrors(app: FastifyInstance): void {
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toKnownError(error, request);
   if (known.status >= 500) {
-    request.log[known.status === 503 ? 'warn' : 'error']({ err: known.cause ?? error }, known.message);
+    const line = { request_id: request.id, err: known.cause ?? error };
+    request.log[known.status === 503 ? 'warn' : 'error'](line, known.message);
   }
   return (
     reply
@@ -68,13 +69,6 @@ function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): App
     }
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return new AppError('payload_too_large', 'The body is larger than this call takes');
-    case 'FST_ERR_HANDLER_TIMEOUT':
-      return hasArrived(request)
-        ? unavailable('The request took too long, try again', error)
-        : new AppError('request_timeout', 'The request took too long to arrive', {
-            // Node's own answer to the rest of the body would follow on the same connection.
-            headers: { connection: 'close' },
-          });
     case 'FST_ERR_BAD_URL':
       return new AppError('malformed_request', 'The path is not a valid URL');
     case undefined:
@@ -85,11 +79,4 @@ function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): App
       }
       return undefined;
   }
-}
-
-/** The time of a request starts before its body is there; a body that never comes is its sender's doing. */
-function hasArrived({ raw }: FastifyRequest): boolean {
-  // A request that is injected, as tests do, is there from the start and has no such member.
-  const { complete = true } = raw as { complete?: boolean };
-  return complete;
 }

@@ -34,25 +34,29 @@ export function convertTextInput(app: FastifyInstance): void {
     const existing = [route.preValidation ?? []].flat();
     route.preValidation = [
       ...existing,
-      async (request) => {
-        requireDecodable(request.url);
+      (request, _reply, done) => {
+        if (!isDecodable(request.url)) return done(UNDECODABLE);
         convert(request.query, query);
         convert(request.params, params);
+        return done();
       },
     ];
   });
 }
 
 /** Fastify's query parser takes an escape that is not UTF-8 as the text of the escape: another value than was meant. */
-function requireDecodable(url: string): void {
+function isDecodable(url: string): boolean {
   const start = url.indexOf('?');
-  if (start < 0 || !url.includes('%', start)) return;
+  if (start < 0 || !url.includes('%', start)) return true;
   try {
     decodeURIComponent(url.slice(start));
+    return true;
   } catch {
-    throw validationFailed([{ path: 'query', message: 'must be percent-encoded UTF-8' }]);
+    return false;
   }
 }
+
+const UNDECODABLE = validationFailed([{ path: 'query', message: 'must be percent-encoded UTF-8' }]);
 
 function typedNames(schema: unknown): [name: string, type: 'integer' | 'boolean'][] {
   const properties = (schema as { properties?: Properties } | undefined)?.properties ?? {};

@@ -2,6 +2,30 @@ import { sql } from 'kysely';
 
 import type { Db, Tx } from '../db/types.ts';
 
+export interface KeyName {
+  /** The caller's API key; empty while the service is open. */
+  scope: string;
+  key: string;
+}
+
+/** One text for a key in its scope; neither holds a line break. */
+export function keyId({ scope, key }: KeyName): string {
+  return `${scope}\n${key}`;
+}
+
+/** The stored answers of those of the keys that have one, by `keyId`. */
+export async function findKeys(tx: Tx, keys: readonly KeyName[]): Promise<Map<string, KeyRow>> {
+  if (keys.length === 0) return new Map();
+  const { rows } = await sql<KeyName & KeyRow>`
+    select scope, key, fingerprint, response
+      from idempotency_keys
+     where (scope, key) in (
+       select * from unnest(${keys.map(({ scope }) => scope)}::text[], ${keys.map(({ key }) => key)}::text[])
+     )
+  `.execute(tx);
+  return new Map(rows.map((row) => [keyId(row), row]));
+}
+
 export interface KeyRow {
   fingerprint: Buffer;
   response: unknown;

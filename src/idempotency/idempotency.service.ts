@@ -3,7 +3,14 @@ import { timingSafeEqual } from 'node:crypto';
 import { isLockTimeout } from '../db/pg-errors.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { AppError } from '../lib/errors.ts';
-import { deleteKeysOlderThan, findKey, insertKey, updateKeyResponse } from './idempotency.repository.ts';
+import {
+  deleteKeysOlderThan,
+  findKey,
+  insertKey,
+  type KeyName,
+  type KeyRow,
+  updateKeyResponse,
+} from './idempotency.repository.ts';
 
 /*
  * A key is applied at most once because its row is inserted first, in the same transaction as the work:
@@ -14,10 +21,7 @@ import { deleteKeysOlderThan, findKey, insertKey, updateKeyResponse } from './id
  * - A refusal or an error rolls the row back with the work, so the key can be tried again.
  */
 
-export interface IdempotencyKey {
-  /** The caller's API key; empty while the service is open. */
-  scope: string;
-  key: string;
+export interface IdempotencyKey extends KeyName {
   fingerprint: Buffer;
 }
 
@@ -43,16 +47,14 @@ export async function runOnce<T>(
   work: () => Promise<T>,
 ): Promise<Once<T>> {
   if (idempotencyKey === undefined) return { result: await work(), replayed: false };
-  const { scope, key, fingerprint } = idempotencyKey;
+  const { scope, key } = idempotencyKey;
   if (!(await claim(tx, idempotencyKey))) {
     const row = await findKey(tx, scope, key);
     // Purged between the two statements: as good as a caller that came at the same moment.
-    if (row === undefined) throw inProgress();
-    if (!timingSafeEqual(row.fingerprint, fingerprint)) {
-      throw new AppError('idempotency_key_reused', 'This Idempotency-Key was used for another command');
-    }
-    // What this function stored for the same command.
-    return { result: row.response as T, replayed: true };
+    if (row === undefined) throw keyInProgress();
+    const replay = replayOf<T>(idempotencyKey, row);
+    if (replay instanceof AppError) throw replay;
+    return replay;
   }
   const result = await work();
   await updateKeyResponse(tx, scope, key, status, result);
@@ -63,12 +65,22 @@ async function claim(tx: Tx, { scope, key, fingerprint }: IdempotencyKey): Promi
   try {
     return await insertKey(tx, scope, key, fingerprint);
   } catch (error) {
-    if (isLockTimeout(error)) throw inProgress(error);
+    if (isLockTimeout(error)) throw keyInProgress(error);
     throw error;
   }
 }
 
-function inProgress(cause?: unknown): AppError {
+/** The answer that is stored for a key, or the refusal of a key that stands for another command. */
+export function replayOf<T>({ fingerprint }: IdempotencyKey, row: KeyRow): Once<T> | AppError {
+  if (!timingSafeEqual(row.fingerprint, fingerprint)) {
+    return new AppError('idempotency_key_reused', 'This Idempotency-Key was used for another command');
+  }
+  // What was stored for the same command.
+  return { result: row.response as T, replayed: true };
+}
+
+/** The first caller with this key has not committed within lock_timeout. */
+export function keyInProgress(cause?: unknown): AppError {
   return new AppError('idempotency_key_in_progress', 'The first call with this Idempotency-Key still runs', {
     headers: { 'retry-after': '1' },
     cause,

@@ -24,6 +24,20 @@ export function createMetrics() {
       labelNames: ['code'] as const,
       registers,
     }),
+    batchSize: new Histogram({
+      name: 'batch_size',
+      help: 'Calls that shared one trip to the database',
+      labelNames: ['batch'] as const,
+      buckets: [1, 2, 5, 10, 25, 50, 100],
+      registers,
+    }),
+    batchWait: new Histogram({
+      name: 'batch_wait_seconds',
+      help: 'How long the first call of a batch waited for its turn',
+      labelNames: ['batch'] as const,
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
+      registers,
+    }),
     orderTransitions: new Counter({
       name: 'order_transitions_total',
       help: 'Orders moved to another state, by hand or by a payment event',
@@ -42,5 +56,15 @@ export function createMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+  };
+}
+
+/** Tells the metrics of each batch of one kind. */
+export function observeBatches(metrics: Metrics, batch: string): (size: number, waitedMs: number) => void {
+  const size = metrics.batchSize.labels({ batch });
+  const wait = metrics.batchWait.labels({ batch });
+  return (calls, waitedMs) => {
+    size.observe(calls);
+    wait.observe(waitedMs / 1000);
   };
 }

@@ -1,8 +1,8 @@
-import { type SelectQueryBuilder, sql } from 'kysely';
+import { CompiledQuery, type SelectQueryBuilder, sql } from 'kysely';
 
+import { plainArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
-import { centsToDecimal } from '../lib/money.ts';
 import type { PageRequest } from '../lib/page.ts';
 import type { OrderStatus } from './order-state.ts';
 import { type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
@@ -57,29 +57,39 @@ function rowToOrder(row: OrderRow & { items: OrderItem[] }): Order {
   };
 }
 
-export async function findOrder(db: Db, id: number): Promise<Order | undefined> {
-  const row = await db
-    .selectFrom('orders')
-    .select(columns)
-    .select(items.as('items'))
-    .where('id', '=', id)
-    .executeTakeFirst();
-  return row && rowToOrder(row);
+/** Many orders by their ids, in no particular order; ids that are not there are missing. */
+export async function findOrders(db: Db, ids: readonly number[]): Promise<Order[]> {
+  const { rows } = await db.executeQuery<OrderRow & { items: OrderItem[] }>(
+    CompiledQuery.raw(ORDERS_BY_ID, [plainArray(ids)]),
+  );
+  return rows.map(rowToOrder);
 }
 
+/** The text that Kysely would build anew for every read. */
+const ORDERS_BY_ID = `
+  select id, status, total, customer_email, refund_due, version, expires_at, created_at, updated_at,
+         (select json_agg(json_build_object(
+                   'product_id', i.product_id, 'sku', i.sku, 'quantity', i.quantity, 'unit_price', i.unit_price
+                 ) order by i.position)
+            from order_items i
+           where i.order_id = orders.id) as items
+    from orders
+   where id = any($1::bigint[])`;
+
 /**
- * Locks an order, so that whatever is decided about its state still holds when it is written. Orders are locked before
- * their products, everywhere, and nobody locks two orders.
+ * Locks orders, so that whatever is decided about their states still holds when it is written. They are locked in the
+ * order of their ids, and everywhere before their products. Ids that are not there are missing from the map.
  */
-export async function lockOrder(tx: Tx, id: number): Promise<Order | undefined> {
-  const row = await tx
+export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<number, Order>> {
+  const rows = await tx
     .selectFrom('orders')
     .select(columns)
     .select(items.as('items'))
-    .where('id', '=', id)
+    .where('id', '=', sql<number>`any(${plainArray(ids)}::bigint[])`)
+    .orderBy('id')
     .forUpdate()
-    .executeTakeFirst();
-  return row && rowToOrder(row);
+    .execute();
+  return new Map(rows.map((row) => [row.id, rowToOrder(row)]));
 }
 
 export async function listOrders(db: Db, filter: OrderFilter, page: PageRequest): Promise<Order[]> {
@@ -94,13 +104,25 @@ export async function listOrders(db: Db, filter: OrderFilter, page: PageRequest)
   return rows.map(rowToOrder);
 }
 
+/**
+ * Transactions that run side by side draw their ids in another order than that of their times, by seconds at most. A
+ * period's range of ids is widened by this much, and the times themselves decide.
+ */
+const CREATION_SLACK = '1 minute';
+
 function filtered<O>(query: SelectQueryBuilder<DB, 'orders', O>, filter: OrderFilter): typeof query {
   const { status, product_id, customer_email, created_from, created_to } = filter;
   let result = query;
   if (status !== undefined) result = result.where('status', '=', status);
   if (customer_email !== undefined) result = result.where('customer_email', '=', customer_email);
-  if (created_from !== undefined) result = result.where('created_at', '>=', created_from);
-  if (created_to !== undefined) result = result.where('created_at', '<', created_to);
+  if (created_from !== undefined) {
+    const firstId = sql<number>`order_id_near(${created_from}::timestamptz - ${CREATION_SLACK}::interval) - 100`;
+    result = result.where('created_at', '>=', created_from).where('orders.id', '>=', firstId);
+  }
+  if (created_to !== undefined) {
+    const endId = sql<number>`order_id_near(${created_to}::timestamptz + ${CREATION_SLACK}::interval)`;
+    result = result.where('created_at', '<', created_to).where('orders.id', '<', endId);
+  }
   if (product_id !== undefined) {
     result = result.where((eb) =>
       eb.exists(
@@ -115,66 +137,27 @@ function filtered<O>(query: SelectQueryBuilder<DB, 'orders', O>, filter: OrderFi
   return result;
 }
 
-/** Ids for new orders, and the time of this transaction, which is their creation. */
-export async function drawOrderIds(tx: Tx, count: number): Promise<{ ids: number[]; now: string }> {
-  const { rows } = await sql<{ id: number; now: string }>`
-    select nextval('orders_id_seq') as id, now()::timestamptz(3) as now from generate_series(1, ${count})
-  `.execute(tx);
-  return { ids: rows.map(({ id }) => id), now: rows[0]?.now ?? '' };
-}
-
-/** Writes orders and their items, in one statement; whatever number of orders, one trip. */
-export async function insertOrders(tx: Tx, orders: readonly Order[]): Promise<void> {
-  const lines = orders.flatMap((order) =>
-    order.items.map((item, position) => ({ ...item, orderId: order.id, position })),
-  );
-  await sql`
-    with new_orders as (
-      insert into orders (id, total, customer_email, expires_at, created_at, updated_at)
-      select o.id, o.total, o.customer_email, o.expires_at, now(), now()
-        from unnest(
-          ${orders.map((o) => o.id)}::bigint[],
-          ${orders.map((o) => decimal(o.total))}::numeric[],
-          ${orders.map((o) => o.customer_email)}::text[],
-          ${orders.map((o) => o.expires_at)}::timestamptz[]
-        ) as o (id, total, customer_email, expires_at)
-    )
-    insert into order_items (order_id, position, product_id, sku, quantity, unit_price)
-    select * from unnest(
-      ${lines.map((l) => l.orderId)}::bigint[],
-      ${lines.map((l) => l.position)}::smallint[],
-      ${lines.map((l) => l.product_id)}::bigint[],
-      ${lines.map((l) => l.sku)}::text[],
-      ${lines.map((l) => l.quantity)}::bigint[],
-      ${lines.map((l) => decimal(l.unit_price))}::numeric[]
-    )
-  `.execute(tx);
-}
-
-function decimal(amount: number): string {
-  return centsToDecimal(Math.round(amount * 100));
-}
-
 export interface StatusUpdate {
+  id: number;
   status: OrderStatus;
   refundDue: boolean;
-  raiseVersion: boolean;
 }
 
-/** Moves a locked order to another state. */
-export async function updateOrderStatus(
+/** Moves locked orders to other states. @returns what the database has made of each, by its id */
+export async function updateOrderStatuses(
   tx: Tx,
-  id: number,
-  { status, refundDue, raiseVersion }: StatusUpdate,
-): Promise<void> {
-  await tx
-    .updateTable('orders')
-    .set({
-      status,
-      refund_due: refundDue,
-      version: sql`version + ${raiseVersion ? 1 : 0}::int`,
-      updated_at: sql`now()`,
-    })
-    .where('id', '=', id)
-    .execute();
+  updates: readonly StatusUpdate[],
+): Promise<Map<number, Pick<Order, 'version' | 'updated_at'>>> {
+  const { rows } = await sql<Pick<Order, 'id' | 'version' | 'updated_at'>>`
+    update orders o
+       set status = u.status, refund_due = u.refund_due, version = o.version + 1, updated_at = now()
+      from unnest(
+        ${plainArray(updates.map((u) => u.id))}::bigint[],
+        ${plainArray(updates.map((u) => u.status))}::text[],
+        ${plainArray(updates.map((u) => String(u.refundDue)))}::boolean[]
+      ) as u (id, status, refund_due)
+     where o.id = u.id
+    returning o.id, o.version, o.updated_at
+  `.execute(tx);
+  return new Map(rows.map(({ id, ...written }) => [id, written]));
 }

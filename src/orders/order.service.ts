@@ -1,7 +1,8 @@
+import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
-import type { Db, Tx } from '../db/types.ts';
+import type { Db } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
-import { type IdempotencyKey, type Once, runOnce } from '../idempotency/idempotency.service.ts';
+import type { IdempotencyKey, Once } from '../idempotency/idempotency.service.ts';
 import { findStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -10,22 +11,29 @@ import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { decideOrder } from './decide-order.ts';
-import { findOrder, listOrders, lockOrder } from './order.repository.ts';
+import { listOrders, lockOrders } from './order.repository.ts';
 import type { OrderStatus } from './order-state.ts';
-import { applyTransition } from './order-transition.ts';
+import { applyTransitions } from './order-transition.ts';
 import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
-import { placeOrders, previewOrder } from './place-orders.ts';
+import type { OrderPlacer } from './order-placer.ts';
+import { previewOrder } from './place-orders.ts';
 
 export type OrderService = ReturnType<typeof createOrderService>;
 
-export function createOrderService({ db, clock, metrics }: { db: Db; clock: Clock; metrics: Metrics }) {
+export interface OrderServiceDependencies {
+  db: Db;
+  placer: OrderPlacer;
+  reader: IdReader<Order>;
+  clock: Clock;
+  metrics: Metrics;
+}
+
+export function createOrderService({ db, placer, reader, clock, metrics }: OrderServiceDependencies) {
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
     async place(order: NewOrder, caller: Caller, key: IdempotencyKey | undefined): Promise<Once<Order>> {
       try {
-        const placed = await inTransaction(db, (tx) =>
-          runOnce(tx, key, 201, () => placeOne(tx, order, caller)),
-        );
+        const placed = await placer.place({ order, caller, key });
         if (!placed.replayed) metrics.ordersPlaced.inc();
         return placed;
       } catch (error) {
@@ -46,7 +54,7 @@ export function createOrderService({ db, clock, metrics }: { db: Db; clock: Cloc
     },
 
     async get(id: number): Promise<Order> {
-      return (await findOrder(db, id)) ?? notFound();
+      return (await reader.find(id)) ?? notFound();
     },
 
     async list(filter: OrderFilter, query: PageQuery): Promise<Page<Order>> {
@@ -69,9 +77,12 @@ export function createOrderService({ db, clock, metrics }: { db: Db; clock: Cloc
       ifMatch: VersionMatch | undefined,
     ): Promise<Order> {
       const order = await inTransaction(db, async (tx) => {
-        const current = (await lockOrder(tx, id)) ?? notFound();
+        const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
         requireVersion(ifMatch, current);
-        return applyTransition(tx, current, { to, cause: 'request' }, caller);
+        const [after] = await applyTransitions(tx, [
+          { order: current, steps: [to], cause: 'request', caller },
+        ]);
+        return after ?? notFound();
       });
       metrics.orderTransitions.inc({ to });
       return order;
@@ -79,26 +90,22 @@ export function createOrderService({ db, clock, metrics }: { db: Db; clock: Cloc
   };
 }
 
-async function placeOne(tx: Tx, order: NewOrder, caller: Caller): Promise<Order> {
-  const [result] = await placeOrders(tx, [{ order, caller }]);
-  if (result === undefined) throw new Error('one placement has one result');
-  // Thrown, so that the transaction and the key in it are rolled back.
-  if (result instanceof AppError) throw result;
-  return result;
-}
+type Transition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
+
+const CREATION: Transition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
 
 function toTransition(event: StoredEvent): OrderTransition {
-  // Order events are written by place-orders.ts and order-transition.ts only, all with this member.
-  const { transition } = event.payload as { transition: Partial<OrderTransition> & { to: OrderStatus } };
+  // An order.created has no payload; all others are written by order-transition.ts, with this member.
+  const { transition = CREATION } = (event.payload ?? {}) as { transition?: Transition };
   return {
-    from: transition.from ?? null,
+    from: transition.from,
     to: transition.to,
     at: event.occurredAt,
     actor: event.actor,
-    cause: transition.cause ?? '',
+    cause: transition.cause,
     version: event.version,
     request_id: event.requestId,
-    refund_due: transition.refund_due ?? false,
+    refund_due: transition.refund_due,
   };
 }
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 
+import { plainArray, textArray } from '../db/pg-array.ts';
 import type { Tx } from '../db/types.ts';
 import type { Caller } from '../lib/caller.ts';
 import { centsToDecimal } from '../lib/money.ts';
@@ -7,42 +8,51 @@ import type { PaymentEvent } from './payment-event.ts';
 
 export interface NewPaymentEvent {
   event: PaymentEvent;
+  caller: Caller;
   outcome: 'processed' | 'ignored' | 'review';
   reason: string | null;
   newStatus: string | null;
 }
 
 /**
- * The gate: an identity can be inserted once. A second delivery at the same moment waits here until the first has
- * committed (then this one is known) or rolled back (then this one is the first).
- * @returns the new row's id, or undefined when the event is known
+ * The gate: an identity can be inserted once. When another transaction has just inserted one of them, this one fails as
+ * a whole and is tried again, and then that event is known.
+ * @returns the ids of the rows by their identities
  */
-export async function insertPaymentEvent(
+export async function insertPaymentEvents(
   tx: Tx,
-  { event, outcome, reason, newStatus }: NewPaymentEvent,
-  caller: Caller,
-): Promise<number | undefined> {
-  const row = await tx
+  rows: readonly NewPaymentEvent[],
+): Promise<Map<string, number>> {
+  if (rows.length === 0) return new Map();
+  const inserted = await tx
     .insertInto('payment_events')
-    .values({
-      identity: event.identity,
-      event_type: event.type,
-      order_id: event.orderId,
-      amount: event.amountCents === undefined ? null : centsToDecimal(event.amountCents),
-      payment_method: event.paymentMethod ?? null,
-      scheme: event.scheme,
-      unsigned_event_id: event.unsignedEventId ?? null,
-      outcome,
-      reason,
-      new_status: newStatus,
-      raw_body: event.rawBody,
-      actor: caller.actor,
-      request_id: caller.requestId,
-    })
-    .onConflict((conflict) => conflict.column('identity').doNothing())
-    .returning('id')
-    .executeTakeFirst();
-  return row?.id;
+    .values(
+      // In one order everywhere, so that two transactions cannot wait for each other's identities.
+      rows
+        .toSorted((a, b) => (a.event.identity < b.event.identity ? -1 : 1))
+        .map(({ event, caller, outcome, reason, newStatus }) => ({
+          identity: event.identity,
+          event_type: event.type,
+          order_id: event.orderId,
+          amount: amountOf(event.amountCents),
+          payment_method: event.paymentMethod ?? null,
+          scheme: event.scheme,
+          unsigned_event_id: event.unsignedEventId ?? null,
+          outcome,
+          reason,
+          new_status: newStatus,
+          raw_body: event.rawBody,
+          actor: caller.actor,
+          request_id: caller.requestId,
+        })),
+    )
+    .returning(['id', 'identity'])
+    .execute();
+  return new Map(inserted.map(({ id, identity }) => [identity, id]));
+}
+
+function amountOf(cents: number | undefined): string | null {
+  return cents === undefined ? null : centsToDecimal(cents);
 }
 
 export interface KnownPaymentEvent {
@@ -50,12 +60,17 @@ export interface KnownPaymentEvent {
   outcome: string;
 }
 
-export async function findPaymentEvent(tx: Tx, identity: string): Promise<KnownPaymentEvent | undefined> {
-  return tx
+/** Those of the events that were applied before, by their identities. */
+export async function findPaymentEvents(
+  tx: Tx,
+  identities: readonly string[],
+): Promise<Map<string, KnownPaymentEvent>> {
+  const rows = await tx
     .selectFrom('payment_events')
-    .select(['order_id as orderId', 'outcome'])
-    .where('identity', '=', identity)
-    .executeTakeFirst();
+    .select(['identity', 'order_id as orderId', 'outcome'])
+    .where('identity', '=', sql<string>`any(${textArray(identities)}::text[])`)
+    .execute();
+  return new Map(rows.map(({ identity, ...known }) => [identity, known]));
 }
 
 export interface NewPaymentException {
@@ -100,40 +115,49 @@ function rowToException(row: ExceptionRow): PaymentException {
   return { ...row, amount: row.amount === null ? null : Number(row.amount) };
 }
 
-export async function insertPaymentException(
+export async function insertPaymentExceptions(
   tx: Tx,
-  exception: NewPaymentException,
-): Promise<PaymentException> {
-  const row = await tx
+  exceptions: readonly NewPaymentException[],
+): Promise<PaymentException[]> {
+  if (exceptions.length === 0) return [];
+  const rows = await tx
     .insertInto('payment_exceptions')
-    .values({
-      payment_event_id: exception.paymentEventId,
-      order_id: exception.orderId,
-      reason: exception.reason,
-      detail: exception.detail,
-      amount: exception.amountCents === undefined ? null : centsToDecimal(exception.amountCents),
-    })
+    .values(
+      exceptions.map((exception) => ({
+        payment_event_id: exception.paymentEventId,
+        order_id: exception.orderId,
+        reason: exception.reason,
+        detail: exception.detail,
+        amount: amountOf(exception.amountCents),
+      })),
+    )
     .returning(exceptionColumns)
-    .executeTakeFirstOrThrow();
-  return rowToException(row);
+    .execute();
+  return rows.map(rowToException);
+}
+
+export interface KeptRefund {
+  id: number;
+  orderId: number;
 }
 
 /**
- * Locks the open exceptions of refunds of the whole total that came before the payment. Their order is locked, so no
+ * Locks the open exceptions of refunds of the whole total that came before the payment. Their orders are locked, so no
  * other can come in between.
  */
-export async function lockKeptRefunds(tx: Tx, orderId: number, totalCents: number): Promise<number[]> {
-  const rows = await tx
-    .selectFrom('payment_exceptions')
-    .select('id')
-    .where('order_id', '=', orderId)
-    .where('status', '=', 'OPEN')
-    .where('reason', '=', 'refund_before_payment')
-    .where((eb) => eb.or([eb('amount', 'is', null), eb('amount', '=', centsToDecimal(totalCents))]))
-    .orderBy('id')
-    .forUpdate()
+export async function lockKeptRefunds(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]> {
+  if (orderIds.length === 0) return [];
+  return tx
+    .selectFrom('payment_exceptions as e')
+    .innerJoin('orders as o', 'o.id', 'e.order_id')
+    .select(['e.id', 'e.order_id as orderId'])
+    .where('e.order_id', '=', sql<number>`any(${plainArray(orderIds)}::bigint[])`)
+    .where('e.status', '=', 'OPEN')
+    .where('e.reason', '=', 'refund_before_payment')
+    .where((eb) => eb.or([eb('e.amount', 'is', null), eb('e.amount', '=', eb.ref('o.total'))]))
+    .orderBy('e.id')
+    .forUpdate('e')
     .execute();
-  return rows.map(({ id }) => id);
 }
 
 export interface Resolution {
@@ -141,13 +165,14 @@ export interface Resolution {
   note: string | null;
 }
 
-export async function resolveException(
+export async function resolveExceptions(
   tx: Tx,
-  id: number,
+  ids: readonly number[],
   { resolution, note }: Resolution,
   caller: Caller,
-): Promise<PaymentException> {
-  const row = await tx
+): Promise<PaymentException[]> {
+  if (ids.length === 0) return [];
+  const rows = await tx
     .updateTable('payment_exceptions')
     .set({
       status: 'RESOLVED',
@@ -157,8 +182,8 @@ export async function resolveException(
       resolved_at: sql`now()`,
       version: sql`version + 1`,
     })
-    .where('id', '=', id)
+    .where('id', '=', sql<number>`any(${plainArray(ids)}::bigint[])`)
     .returning(exceptionColumns)
-    .executeTakeFirstOrThrow();
-  return rowToException(row);
+    .execute();
+  return rows.map(rowToException);
 }

@@ -1,3 +1,4 @@
+import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { insertEvents } from '../events/event.repository.ts';
@@ -29,7 +30,12 @@ import {
 
 export type ProductService = ReturnType<typeof createProductService>;
 
-export function createProductService({ db }: { db: Db }) {
+export interface ProductServiceDependencies {
+  db: Db;
+  reader: IdReader<Product>;
+}
+
+export function createProductService({ db, reader }: ProductServiceDependencies) {
   return {
     /** @throws AppError duplicate_sku, idempotency_key_reused */
     create(
@@ -41,7 +47,7 @@ export function createProductService({ db }: { db: Db }) {
     },
 
     async get(id: number): Promise<Product> {
-      return (await findProduct(db, id)) ?? notFound();
+      return (await reader.find(id)) ?? notFound();
     },
 
     async list(filter: ProductFilter, query: PageQuery): Promise<Page<Product>> {

@@ -31,6 +31,12 @@ function pay(event_type: string, order_id: number, more: object = {}) {
   return service.pay({ event_type, order_id, ...more });
 }
 
+/** Ids of refused and repeated orders stay unused, so the last one's is looked up. */
+async function cancelLastOrder() {
+  const [last] = await service.database.query<{ id: string }>('select max(id) as id from orders');
+  return call('DELETE', `/orders/${last?.id}`);
+}
+
 /** The golden list: every command of a life, and exactly what it tells. */
 test('one command, one exact list of events; refused and repeated commands tell nothing', async () => {
   const product = { sku: 'GOLDEN', name: 'x', price: 10, stock: 10 };
@@ -60,7 +66,7 @@ test('one command, one exact list of events; refused and repeated commands tell 
     ['ship it again', () => call('PUT', '/orders/1', { status: 'SHIPPED' }), '400'],
     ['cancel it', () => call('DELETE', '/orders/1'), '400'],
     ['place an order', () => call('POST', '/orders', order), '201', 'order.created 1'],
-    ['cancel the last order', () => call('DELETE', '/orders/3'), '204', 'order.canceled 2'],
+    ['cancel the last order', cancelLastOrder, '204', 'order.canceled 2'],
     ['delete the product', () => call('DELETE', '/products/1'), '400'],
     [
       'create another',

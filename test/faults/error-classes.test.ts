@@ -58,7 +58,7 @@ describe('errors of the database that are 503 with Retry-After', () => {
 test('a violated unique SKU is 409, a product that orders name is 400, a value that cannot be stored 422', () => {
   const sku = toAppError(databaseError('23505', { constraint: 'products_sku_key' }));
   expect(sku).toMatchObject({ status: 409, message: 'Product with this SKU already exists' });
-  const named = toAppError(databaseError('23503', { constraint: 'order_items_product_id_fkey' }));
+  const named = toAppError(databaseError('23503', { constraint: 'products_not_in_orders' }));
   expect(named).toMatchObject({ status: 400, code: 'product_has_orders' });
   for (const code of ['22003', '22021', '22P02', '22P05']) {
     expect(toAppError(databaseError(code))).toMatchObject({ status: 422, code: 'validation_failed' });

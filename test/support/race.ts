@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg';
+import { Client } from 'pg';
 import { onTestFinished } from 'vitest';
 
 import { type Answer, startTestService, type TestService, type TestServiceOptions } from './service.ts';
@@ -11,19 +11,23 @@ export async function useTestService(options: TestServiceOptions = {}): Promise<
 }
 
 /**
- * More than these would race no harder, for a pool has 10 connections; they would only wait for one, and on a busy
- * machine longer than the 5 s after which they are told to try again.
+ * Calls that need a pooled connection each: more of them at once would race no harder, for a pool has 10, and on a busy
+ * machine some would wait longer than the 5 s after which they are told to try again.
  */
-const AT_ONCE_MAX = 100;
+const AT_ONCE = 100;
 
-/** Makes `count` calls, 100 of them at once for as long as there are more, and waits for all of their answers. */
-export async function together<T>(count: number, call: (index: number) => Promise<T>): Promise<T[]> {
+/** Makes `count` calls, `atOnce` of them at a time for as long as there are more, and waits for all of their answers. */
+export async function together<T>(
+  count: number,
+  call: (index: number) => Promise<T>,
+  atOnce: number = AT_ONCE,
+): Promise<T[]> {
   const answers: T[] = [];
   let next = 0;
   const work = async () => {
     for (let index = next++; index < count; index = next++) answers[index] = await call(index);
   };
-  await Promise.all(Array.from({ length: Math.min(count, AT_ONCE_MAX) }, work));
+  await Promise.all(Array.from({ length: Math.min(count, atOnce) }, work));
   return answers;
 }
 
@@ -46,25 +50,29 @@ export async function eventsOf(service: TestService, orderId: number): Promise<s
 
 export interface Statement {
   /** The connection that it is sent on. */
-  client: PoolClient;
+  client: Client;
   text: string;
   values: unknown[];
   sent: Promise<unknown>;
 }
 
-/** Shows every statement that the service sends from now on. */
+/** Shows every statement that the service sends from now on, pooled or not; other connections have other databases. */
 export function observeStatements(service: TestService, observe: (statement: Statement) => void): void {
-  const observed = new WeakSet<PoolClient>();
-  service.own.pool.on('acquire', (client) => {
-    if (observed.has(client)) return;
-    observed.add(client);
-    const send = client.query.bind(client) as (...input: unknown[]) => Promise<unknown>;
-    Object.assign(client, {
-      query: (query: string | { text: string; values: unknown[] }) => {
-        const sent = send(query);
-        observe({ client, sent, ...(typeof query === 'string' ? { text: query, values: [] } : query) });
-        return sent;
-      },
-    });
+  const databaseName = new URL(service.database.url).pathname.slice(1);
+  const original = Object.getOwnPropertyDescriptor(Client.prototype, 'query');
+  const send = Client.prototype.query as (this: Client, ...input: unknown[]) => Promise<unknown>;
+  Object.assign(Client.prototype, {
+    query(this: Client, ...input: [query: string | { text: string; values?: unknown[] }]) {
+      const sent = send.apply(this, input);
+      const [query] = input;
+      if (this.database === databaseName && typeof sent?.then === 'function') {
+        const { text, values = [] } = typeof query === 'string' ? { text: query } : query;
+        observe({ client: this, sent, text, values });
+      }
+      return sent;
+    },
+  });
+  onTestFinished(() => {
+    if (original !== undefined) Object.defineProperty(Client.prototype, 'query', original);
   });
 }

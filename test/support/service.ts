@@ -64,6 +64,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   });
   const services = createServices({
     db: own.db,
+    lane: own.lane,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
   });
@@ -114,6 +115,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       created(call('POST', '/orders', { product_id: productId, quantity })),
     async close() {
       await closeApp(app);
+      await services.stop();
       await own.close();
       if (options.database === undefined) await database.drop();
     },

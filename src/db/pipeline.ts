@@ -1,0 +1,182 @@
+import type { CompiledQuery, Driver, QueryResult } from 'kysely';
+import pg from 'pg';
+
+import { type ConnectionOptions, PgConnection } from './pg-dialect.ts';
+import { isConnectionLoss } from './pg-errors.ts';
+import type { Tx } from './types.ts';
+
+/*
+ * One connection on which a transaction may begin before the one before it has been answered.
+ *
+ * Transactions take turns: a turn ends when its COMMIT (or ROLLBACK) has been sent, not when it has been answered. So
+ * while PostgreSQL flushes one commit to disk, the BEGIN and the lock of the next transaction wait at its door already,
+ * and no round trip lies between the two. PostgreSQL works through a connection in order, so nothing overlaps there.
+ *
+ * What makes that safe:
+ * - Once a COMMIT is sent, nothing more is sent for its transaction: a late ROLLBACK would hit the next one.
+ * - The COMMIT of a transaction that failed is answered with the tag ROLLBACK and ends it; that tag is never success.
+ * - A lost connection is lost for every transaction on it: uncertain for those whose COMMIT was sent, undone for others.
+ */
+export class PipelinedDriver implements Driver {
+  readonly #config: pg.ClientConfig;
+  readonly #options: ConnectionOptions;
+  readonly #onLost: (error: Error) => void;
+  #client: pg.Client | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  readonly #underWay = new Set<Promise<void>>();
+
+  constructor(config: pg.ClientConfig, options: ConnectionOptions, onLost: (error: Error) => void) {
+    this.#config = { ...config, pipeline: true };
+    this.#options = options;
+    this.#onLost = onLost;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<PipelinedConnection> {
+    const before = this.#turn;
+    let endTurn: () => void = () => undefined;
+    this.#turn = new Promise((resolve) => {
+      endTurn = resolve;
+    });
+    await before;
+    try {
+      this.#client ??= await this.#connect();
+    } catch (error) {
+      endTurn();
+      throw error;
+    }
+    const client = this.#client;
+    let released: () => void = () => undefined;
+    const done = new Promise<void>((resolve) => {
+      released = resolve;
+    });
+    this.#underWay.add(done);
+    return new PipelinedConnection(client, this.#options, {
+      endTurn,
+      onRelease: (lost) => {
+        if (lost && this.#client === client) this.#discard(client);
+        this.#underWay.delete(done);
+        endTurn();
+        released();
+      },
+    });
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = new pg.Client(this.#config);
+    client.on('error', (error) => {
+      this.#onLost(error);
+      if (this.#client === client) this.#discard(client);
+    });
+    await client.connect();
+    return client;
+  }
+
+  #discard(client: pg.Client): void {
+    this.#client = undefined;
+    client.end().catch(() => undefined);
+  }
+
+  async beginTransaction(connection: PipelinedConnection): Promise<void> {
+    connection.beginWithoutWaiting();
+  }
+
+  async commitTransaction(connection: PipelinedConnection): Promise<void> {
+    await connection.commit();
+  }
+
+  async rollbackTransaction(connection: PipelinedConnection): Promise<void> {
+    await connection.rollback();
+  }
+
+  async releaseConnection(connection: PipelinedConnection): Promise<void> {
+    connection.release();
+  }
+
+  async destroy(): Promise<void> {
+    // Those that still wait for their turn would open a connection after this one is closed.
+    await this.#turn;
+    await Promise.all(this.#underWay);
+    await this.#client?.end();
+  }
+}
+
+/** Statements that their transaction ends with. */
+const lastStatements = new WeakSet<CompiledQuery>();
+
+/**
+ * Runs the last statement of a transaction and sends COMMIT right behind it, in the same write: the answer to both
+ * costs one round trip. On a connection that is not pipelined it is a statement like any other.
+ */
+export async function executeLast<R>(tx: Tx, query: CompiledQuery<R>): Promise<QueryResult<R>> {
+  lastStatements.add(query);
+  return tx.executeQuery(query);
+}
+
+class PipelinedConnection extends PgConnection {
+  readonly #endTurn: () => void;
+  #begun: Promise<void> = Promise.resolve();
+  #committed: Promise<void> | undefined;
+
+  constructor(
+    client: pg.Client,
+    options: ConnectionOptions,
+    { endTurn, onRelease }: { endTurn: () => void; onRelease: (lost: boolean) => void },
+  ) {
+    super(client, options, onRelease);
+    this.#endTurn = endTurn;
+  }
+
+  beginWithoutWaiting(): void {
+    this.#begun = this.begin();
+    // Told by the first statement.
+    this.#begun.catch(() => undefined);
+  }
+
+  /** Here Kysely takes it that the transaction has begun, and rolls it back itself when a statement has failed. */
+  protected override async onFailedBegin(): Promise<void> {}
+
+  override async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
+    // It would hit the next transaction, or none.
+    if (this.#committed !== undefined) throw new Error('the COMMIT of this transaction has been sent');
+    if (lastStatements.has(compiled)) return this.#executeLast<R>(compiled);
+    // After a BEGIN that failed, a statement only says that its transaction is aborted, and the reason is there. Where
+    // it failed before it began one (a cancel, a timeout), the statement ran by itself: its success, and its locks, are
+    // void, and what were written next would be stored without them.
+    return super.executeQuery<R>(compiled).finally(() => this.#begun);
+  }
+
+  async #executeLast<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
+    await this.#begun;
+    const result = super.executeQuery<R>(compiled);
+    void this.#sendCommit();
+    return result.catch((error: unknown) => {
+      // Whether it is stored is for commit() to say, which goes down with the same connection.
+      if (isConnectionLoss(error)) return { rows: [] };
+      throw error;
+    });
+  }
+
+  #sendCommit(): Promise<void> {
+    this.#committed = super.commit();
+    this.#committed.catch(() => undefined);
+    this.#endTurn();
+    return this.#committed;
+  }
+
+  override async commit(): Promise<void> {
+    await (this.#committed ?? this.#sendCommit());
+  }
+
+  override async rollback(): Promise<void> {
+    if (this.#committed !== undefined) {
+      // It has failed and ends by itself; wait, so that the connection is known to be free of it.
+      await this.#committed.catch(() => undefined);
+      return;
+    }
+    const sent = super.rollback();
+    this.#endTurn();
+    await sent;
+  }
+}

@@ -1,0 +1,124 @@
+/*
+ * Whoever arrives while the work is busy shares the next trip.
+ *
+ * Calls queue; when a lane is ready it draws everything that is queued, up to a limit, and works on it as one batch.
+ * What always holds:
+ *
+ * - There is no timer: a call that finds a lane free is a batch of one and waits for nothing. Batches grow by
+ *   themselves, because more calls queue while a lane is busy.
+ * - Calls are drawn in the order of their arrival, and at most `maxBatch` at a time.
+ * - At most `lanes` batches are under way, and at most one lane is waiting to draw. A lane draws when it is ready to
+ *   work, not when it is woken, so what arrives while it waits for its turn still joins.
+ * - Each call gets its own result or its own error, once. When a lane fails, the calls that it drew get the failure;
+ *   if it had drawn none, those that it would have drawn do. No call is lost and none is left waiting.
+ * - At most `maxQueue` calls wait; the next one is refused at once.
+ * - `stop` refuses new calls and resolves when every queued one has its answer.
+ */
+export interface BatcherOptions<Call, Result> {
+  /**
+   * Works on one batch. `draw` is called once, when the work can start; the results stand in the order of the calls
+   * that it returned, an Error where a call is refused.
+   */
+  work: (draw: () => readonly Call[]) => Promise<readonly (Result | Error)[]>;
+  maxBatch: number;
+  lanes: number;
+  maxQueue: number;
+  /** Told of each batch: how many calls it holds, and how long the first of them has waited, in milliseconds. */
+  onBatch?: (size: number, waitedMs: number) => void;
+}
+
+export interface Batcher<Call, Result> {
+  /** @throws QueueFullError, StoppedError, what `work` threw, or the call's own error */
+  submit(call: Call): Promise<Result>;
+  stop(): Promise<void>;
+}
+
+/** As many calls wait as may; nothing was done for this one. */
+export class QueueFullError extends Error {
+  override readonly name = 'QueueFullError';
+}
+
+/** The batcher has stopped; nothing was done for this call. */
+export class StoppedError extends Error {
+  override readonly name = 'StoppedError';
+}
+
+interface Waiting<Call, Result> {
+  call: Call;
+  since: number;
+  resolve: (result: Result) => void;
+  reject: (error: unknown) => void;
+}
+
+export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result>): Batcher<Call, Result> {
+  const { work, maxBatch, lanes, maxQueue, onBatch } = options;
+  const queue: Waiting<Call, Result>[] = [];
+  let busyLanes = 0;
+  let laneWaitsToDraw = false;
+  let stopped: { idle: () => void; whenIdle: Promise<void> } | undefined;
+
+  function wakeLane(): void {
+    if (queue.length === 0 && busyLanes === 0) stopped?.idle();
+    if (queue.length === 0 || laneWaitsToDraw || busyLanes >= lanes) return;
+    laneWaitsToDraw = true;
+    busyLanes++;
+    void runLane().finally(() => {
+      busyLanes--;
+      wakeLane();
+    });
+  }
+
+  async function runLane(): Promise<void> {
+    let batch: Waiting<Call, Result>[] | undefined;
+    const drawBatch = () => {
+      if (batch === undefined) {
+        batch = queue.splice(0, maxBatch);
+        laneWaitsToDraw = false;
+        onBatch?.(batch.length, performance.now() - (batch[0]?.since ?? 0));
+        wakeLane();
+      }
+      return batch;
+    };
+    try {
+      const results = await work(() => drawBatch().map(({ call }) => call));
+      settle(drawBatch(), results);
+    } catch (error) {
+      for (const { reject } of drawBatch()) reject(error);
+    }
+  }
+
+  return {
+    submit(call) {
+      if (stopped !== undefined) return Promise.reject(new StoppedError('stopped'));
+      if (queue.length >= maxQueue)
+        return Promise.reject(new QueueFullError(`${maxQueue} calls are waiting`));
+      return new Promise((resolve, reject) => {
+        queue.push({ call, since: performance.now(), resolve, reject });
+        wakeLane();
+      });
+    },
+    async stop() {
+      if (stopped === undefined) {
+        let idle: () => void = () => undefined;
+        const whenIdle = new Promise<void>((resolve) => {
+          idle = resolve;
+        });
+        stopped = { idle, whenIdle };
+        wakeLane();
+      }
+      await stopped.whenIdle;
+    },
+  };
+}
+
+function settle<Call, Result>(
+  batch: readonly Waiting<Call, Result>[],
+  results: readonly (Result | Error)[],
+): void {
+  for (const [index, { resolve, reject }] of batch.entries()) {
+    const result = results[index];
+    if (result instanceof Error) reject(result);
+    else if (index < results.length) resolve(result as Result);
+    else reject(new Error('the work returned fewer results than it drew calls'));
+  }
+}

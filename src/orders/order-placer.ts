@@ -1,0 +1,110 @@
+import { isLockTimeout, toAppError } from '../db/pg-errors.ts';
+import { inTransaction } from '../db/transaction.ts';
+import type { Db } from '../db/types.ts';
+import { AppError, unavailable } from '../lib/errors.ts';
+import { createBatcher, QueueFullError, StoppedError } from '../lib/batcher.ts';
+import { keyInProgress, type Once } from '../idempotency/idempotency.service.ts';
+import { type Metrics, observeBatches } from '../lib/metrics.ts';
+import type { Order } from './order.ts';
+import { type Placement, type PlacementResult, placeOrders } from './place-orders.ts';
+
+/*
+ * Buyers who arrive while the database is busy share the next transaction: under load, one lock and one flush to disk
+ * serve many orders.
+ *
+ * An order's fate is its own. When the database refuses a whole batch for a reason that lies in one of its orders, the
+ * batch is tried again in halves until that one stands alone and its neighbours are placed.
+ */
+
+/** Larger batches hold their locks longer than the flush that they save; measured best between 50 and 200. */
+const MAX_BATCH = 100;
+/** One transaction is being answered while the next one is on its way, on the same connection. */
+const LANES = 2;
+/** Half a second of work at full speed. Who comes after that is better off trying again than waiting. */
+const MAX_QUEUE = 5000;
+
+export interface OrderPlacer {
+  /** @throws AppError: the order's refusal, or service_unavailable */
+  place(placement: Placement): Promise<Once<Order>>;
+  /** Places what is queued, and refuses what comes after. */
+  stop(): Promise<void>;
+}
+
+export function createOrderPlacer({
+  db,
+  lane,
+  metrics,
+}: {
+  db: Db;
+  lane: Db;
+  metrics: Metrics;
+}): OrderPlacer {
+  const batcher = createBatcher<Placement, Once<Order>>({
+    work: (draw) => placeDrawn(draw),
+    maxBatch: MAX_BATCH,
+    lanes: LANES,
+    maxQueue: MAX_QUEUE,
+    onBatch: observeBatches(metrics, 'orders'),
+  });
+
+  async function placeDrawn(draw: () => readonly Placement[]): Promise<PlacementResult[]> {
+    let batch: readonly Placement[] = [];
+    try {
+      // Drawn when the transaction has its turn, so that whoever arrived while it waited is in it.
+      return await inTransaction(lane, (tx) => placeOrders(tx, (batch = draw())), db);
+    } catch (error) {
+      batch = draw();
+      // Somebody holds a product for longer than a batch may wait: only the orders of that product shall suffer.
+      return isLockTimeout(error) ? placeAgain(batch, true) : placeInHalves(batch, error, false);
+    }
+  }
+
+  async function placeAgain(batch: readonly Placement[], skipLocked: boolean): Promise<PlacementResult[]> {
+    try {
+      return await inTransaction(lane, (tx) => placeOrders(tx, batch, skipLocked), db);
+    } catch (error) {
+      return placeInHalves(batch, error, skipLocked || isLockTimeout(error));
+    }
+  }
+
+  /** Refuses, and never throws: when this half fails, the other one may be stored already. */
+  async function placeInHalves(
+    batch: readonly Placement[],
+    error: unknown,
+    skipLocked: boolean,
+  ): Promise<PlacementResult[]> {
+    if (batch.length <= 1 || !mayBeOneOrders(error)) {
+      return batch.map((placement) => refusalOf(placement, error));
+    }
+    const middle = Math.ceil(batch.length / 2);
+    return [
+      ...(await placeAgain(batch.slice(0, middle), skipLocked)),
+      ...(await placeAgain(batch.slice(middle), skipLocked)),
+    ];
+  }
+
+  return {
+    async place(placement) {
+      try {
+        return await batcher.submit(placement);
+      } catch (error) {
+        if (error instanceof QueueFullError)
+          throw unavailable('Too many orders are waiting, try again', error);
+        if (error instanceof StoppedError) throw unavailable('The service is stopping', error);
+        throw error;
+      }
+    },
+    stop: () => batcher.stop(),
+  };
+}
+
+/** A failure that the other half may not share. A database that is away would only be asked more often. */
+function mayBeOneOrders(error: unknown): boolean {
+  return isLockTimeout(error) || toAppError(error)?.status !== 503;
+}
+
+function refusalOf({ key }: Placement, error: unknown): AppError {
+  // With skipLocked, no product was waited for; what is left to wait for is another transaction with the same key.
+  if (isLockTimeout(error) && key !== undefined) return keyInProgress(error);
+  return toAppError(error) ?? new AppError('internal_error', 'The order cannot be stored', { cause: error });
+}

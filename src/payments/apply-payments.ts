@@ -1,0 +1,189 @@
+import type { Tx } from '../db/types.ts';
+import { insertEvents } from '../events/event.repository.ts';
+import type { NewEvent } from '../events/event.ts';
+import type { Caller } from '../lib/caller.ts';
+import { AppError } from '../lib/errors.ts';
+import { toCents } from '../lib/money.ts';
+import { lockOrders } from '../orders/order.repository.ts';
+import { applyTransitions } from '../orders/order-transition.ts';
+import type { OrderStatus } from '../orders/order-state.ts';
+import type { Order } from '../orders/order.ts';
+import type { PaymentEvent, PaymentResult } from './payment-event.ts';
+import {
+  findPaymentEvents,
+  insertPaymentEvents,
+  insertPaymentExceptions,
+  type KeptRefund,
+  lockKeptRefunds,
+  type PaymentException,
+  resolveExceptions,
+} from './payment.repository.ts';
+import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
+
+/*
+ * Applying payment events exactly once, any number of them in one transaction, at most one for each order.
+ *
+ * - The orders are locked first, so that deliveries and requests about one order are decided one after the other.
+ * - The insert of the events' identities is the gate: it comes before every effect and in the same transaction, so
+ *   after a crash there are both or neither.
+ * - An event for an unknown order leaves nothing behind, so that a later delivery can succeed.
+ * - Money that buys nothing is never dropped: it becomes a payment exception, told by an event.
+ */
+export interface Delivery {
+  event: PaymentEvent;
+  caller: Caller;
+}
+
+/** A delivery that has an effect, or is at least remembered. */
+interface Accepted extends Delivery {
+  order: Order | undefined;
+  decision: PaymentDecision;
+  steps: OrderStatus[];
+}
+
+export type ApplyResult = PaymentResult | AppError;
+
+/** @returns one result for each delivery, in their order */
+export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
+  const orders = await lockOrders(
+    tx,
+    deliveries.map(({ event }) => event.orderId),
+  );
+  // Read after the locks were granted: whatever was applied to these orders before is seen.
+  const known = await findPaymentEvents(
+    tx,
+    deliveries.map(({ event }) => event.identity),
+  );
+  const accepted = new Map<string, Accepted>();
+  const results = deliveries.map((delivery): ApplyResult => {
+    const { identity, orderId } = delivery.event;
+    const before = known.get(identity);
+    if (before !== undefined)
+      return { status: 'already_processed', order_id: before.orderId, outcome: before.outcome };
+    const decision = decide(delivery.event, orders.get(orderId));
+    if (decision instanceof AppError) return decision;
+    known.set(identity, { orderId, outcome: decision.outcome });
+    const steps = decision.outcome === 'processed' ? [decision.to] : [];
+    accepted.set(identity, { ...delivery, order: orders.get(orderId), decision, steps });
+    return toResult(decision, orderId);
+  });
+  const paid = await writeAccepted(tx, [...accepted.values()]);
+  return results.map((result) => {
+    const order =
+      result instanceof AppError || result.status !== 'processed' ? undefined : paid.get(result.order_id);
+    return order === undefined
+      ? result
+      : { status: 'processed', order_id: order.id, new_status: order.status };
+  });
+}
+
+function decide(event: PaymentEvent, order: Order | undefined): PaymentDecision | AppError {
+  if (!isPaymentEventType(event.type)) {
+    return { outcome: 'ignored', reason: `Events of the type ${event.type} are not used` };
+  }
+  if (order === undefined) return new AppError('order_not_found', 'Order not found');
+  const amounts = { amountCents: event.amountCents, totalCents: toCents(order.total) };
+  return decidePayment(event.type, order.status, amounts);
+}
+
+function toResult(decision: PaymentDecision, orderId: number): PaymentResult {
+  const { outcome } = decision;
+  if (outcome === 'processed') return { status: outcome, order_id: orderId, new_status: decision.to };
+  if (outcome === 'ignored') return { status: outcome, order_id: orderId, reason: decision.reason };
+  const { reason } = decision;
+  return { status: outcome, order_id: orderId, reason, detail: reviewReasons[reason] };
+}
+
+/** @returns the orders that were moved, by their ids */
+async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map<number, Order>> {
+  const keptRefunds = await takeKeptRefunds(tx, accepted);
+  const eventIds = await insertPaymentEvents(
+    tx,
+    accepted.map(({ event, caller, decision, steps }) => ({
+      event,
+      caller,
+      outcome: decision.outcome,
+      reason: decision.outcome === 'processed' ? null : decision.reason,
+      newStatus: steps.at(-1) ?? null,
+    })),
+  );
+  const moved = await applyTransitions(
+    tx,
+    accepted.flatMap(({ event, order, steps, caller }) =>
+      // No money is due back: either none was taken, or the refund is what this event, or a kept one, says.
+      order === undefined || steps.length === 0
+        ? []
+        : [{ order, steps, cause: event.type, refundDue: false, caller }],
+    ),
+  );
+  await writeReviews(tx, accepted, eventIds);
+  await settleKeptRefunds(tx, keptRefunds, accepted);
+  return new Map(moved.map((order) => [order.id, order]));
+}
+
+/** A refund that was kept cancels as soon as its payment has come. */
+async function takeKeptRefunds(tx: Tx, accepted: readonly Accepted[]): Promise<KeptRefund[]> {
+  const paying = accepted.filter(({ steps }) => steps.at(-1) === 'PAID');
+  const kept = await lockKeptRefunds(
+    tx,
+    paying.map(({ event }) => event.orderId),
+  );
+  for (const { event, steps } of paying) {
+    if (kept.some(({ orderId }) => orderId === event.orderId)) steps.push('CANCELED');
+  }
+  return kept;
+}
+
+async function writeReviews(
+  tx: Tx,
+  accepted: readonly Accepted[],
+  eventIds: ReadonlyMap<string, number>,
+): Promise<void> {
+  const reviews = accepted.flatMap(({ event, decision, caller }) => {
+    const paymentEventId = eventIds.get(event.identity);
+    if (decision.outcome !== 'review' || paymentEventId === undefined) return [];
+    const { reason } = decision;
+    const { orderId, amountCents } = event;
+    return [{ paymentEventId, orderId, reason, detail: reviewReasons[reason], amountCents, caller }];
+  });
+  const exceptions = await insertPaymentExceptions(tx, reviews);
+  const callers = new Map(reviews.map(({ paymentEventId, caller }) => [paymentEventId, caller]));
+  await insertEvents(
+    tx,
+    exceptions.flatMap((exception) => {
+      const caller = callers.get(exception.payment_event_id);
+      return caller === undefined ? [] : [toEvent('payment.review_required', exception, caller)];
+    }),
+  );
+}
+
+async function settleKeptRefunds(
+  tx: Tx,
+  kept: readonly KeptRefund[],
+  accepted: readonly Accepted[],
+): Promise<void> {
+  for (const { event, caller } of accepted) {
+    const ids = kept.filter(({ orderId }) => orderId === event.orderId).map(({ id }) => id);
+    const note = 'The payment came, and the order was canceled with it';
+    const resolved = await resolveExceptions(tx, ids, { resolution: 'refunded', note }, caller);
+    await insertEvents(
+      tx,
+      resolved.map((exception) => toEvent('payment.review_resolved', exception, caller)),
+    );
+  }
+}
+
+function toEvent(
+  type: 'payment.review_required' | 'payment.review_resolved',
+  exception: PaymentException,
+  caller: Caller,
+): NewEvent {
+  return {
+    type,
+    aggregateType: 'payment_exception',
+    aggregateId: exception.id,
+    aggregateVersion: exception.version,
+    payload: { exception },
+    caller,
+  };
+}
