@@ -73,7 +73,12 @@ module.exports = {
         ],
       },
       to: {
-        path: ['\\.(repository|service)\\.ts$', '^src/db/', 'node_modules/(pg|kysely)/', '^(node:)?(fs|net|http)'],
+        path: [
+          '\\.(repository|service)\\.ts$',
+          '^src/db/',
+          'node_modules/(pg|kysely)/',
+          '^(node:)?(fs|net|http)',
+        ],
         dependencyTypesNot: ['type-only'],
       },
     },

@@ -1,6 +1,7 @@
 import type { CompiledQuery, Driver, QueryResult } from 'kysely';
 import pg from 'pg';
 
+import { createDeferred } from '../lib/deferred.ts';
 import { type ConnectionOptions, PgConnection } from './pg-dialect.ts';
 import { isConnectionLoss } from './pg-errors.ts';
 import type { Tx } from './types.ts';
@@ -35,30 +36,25 @@ export class PipelinedDriver implements Driver {
 
   async acquireConnection(): Promise<PipelinedConnection> {
     const before = this.#turn;
-    let endTurn: () => void = () => undefined;
-    this.#turn = new Promise((resolve) => {
-      endTurn = resolve;
-    });
+    const turn = createDeferred();
+    this.#turn = turn.promise;
     await before;
     try {
       this.#client ??= await this.#connect();
     } catch (error) {
-      endTurn();
+      turn.resolve();
       throw error;
     }
     const client = this.#client;
-    let released: () => void = () => undefined;
-    const done = new Promise<void>((resolve) => {
-      released = resolve;
-    });
-    this.#underWay.add(done);
+    const done = createDeferred();
+    this.#underWay.add(done.promise);
     return new PipelinedConnection(client, this.#options, {
-      endTurn,
+      endTurn: turn.resolve,
       onRelease: (lost) => {
         if (lost && this.#client === client) this.#discard(client);
-        this.#underWay.delete(done);
-        endTurn();
-        released();
+        this.#underWay.delete(done.promise);
+        turn.resolve();
+        done.resolve();
       },
     });
   }
@@ -144,7 +140,11 @@ class PipelinedConnection extends PgConnection {
     // After a BEGIN that failed, a statement only says that its transaction is aborted, and the reason is there. Where
     // it failed before it began one (a cancel, a timeout), the statement ran by itself: its success, and its locks, are
     // void, and what were written next would be stored without them.
-    return super.executeQuery<R>(compiled).finally(() => this.#begun);
+    try {
+      return await super.executeQuery<R>(compiled);
+    } finally {
+      await this.#begun;
+    }
   }
 
   async #executeLast<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {

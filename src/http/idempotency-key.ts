@@ -1,4 +1,4 @@
-import type { IdempotencyKey } from '../idempotency/idempotency.service.ts';
+import type { IdempotencyKey } from '../idempotency/key.ts';
 import { fingerprintOf } from '../idempotency/fingerprint.ts';
 
 /** The key of a request, with what it stands for; undefined when the request has none. */

@@ -11,6 +11,8 @@ import { parseCents } from '../lib/money.ts';
 export const ajvOptions = {
   customOptions: {
     allErrors: true,
+    // Errors carry their schema, which names the fields that exist.
+    verbose: true,
     coerceTypes: false,
     removeAdditional: false,
     useDefaults: false,
@@ -93,11 +95,12 @@ export function toInputFaults(
   return [...unique.values()];
 }
 
-function toFault({ instancePath, keyword, params, message }: FastifySchemaValidationError, part: string) {
+function toFault(error: FastifySchemaValidationError, part: string) {
+  const { instancePath, keyword, params, message } = error;
   const path = `${part}${instancePath}`;
   switch (keyword) {
     case 'additionalProperties':
-      return { path: `${path}/${String(params['additionalProperty'])}`, message: 'is not a known field' };
+      return { path: `${path}/${String(params['additionalProperty'])}`, message: unknownField(error) };
     case 'required':
       return { path: `${path}/${String(params['missingProperty'])}`, message: 'is required' };
     case 'enum':
@@ -111,6 +114,13 @@ function toFault({ instancePath, keyword, params, message }: FastifySchemaValida
     default:
       return { path, message: message ?? 'is not acceptable' };
   }
+}
+
+/** Names what would have been known: whoever mistypes a filter finds it here. */
+function unknownField(error: FastifySchemaValidationError): string {
+  const { parentSchema } = error as { parentSchema?: { properties?: object } };
+  const known = Object.keys(parentSchema?.properties ?? {});
+  return known.length === 0 ? 'is not known: there are none' : `is not known; known are ${known.join(', ')}`;
 }
 
 function formatMessage(format: string): string {

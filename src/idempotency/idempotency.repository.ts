@@ -1,17 +1,7 @@
 import { sql } from 'kysely';
 
 import type { Db, Tx } from '../db/types.ts';
-
-export interface KeyName {
-  /** The caller's API key; empty while the service is open. */
-  scope: string;
-  key: string;
-}
-
-/** One text for a key in its scope; neither holds a line break. */
-export function keyId({ scope, key }: KeyName): string {
-  return `${scope}\n${key}`;
-}
+import { keyId, type KeyName } from './key.ts';
 
 /** The stored answers of those of the keys that have one, by `keyId`. */
 export async function findKeys(tx: Tx, keys: readonly KeyName[]): Promise<Map<string, KeyRow>> {

@@ -7,10 +7,10 @@ import {
   deleteKeysOlderThan,
   findKey,
   insertKey,
-  type KeyName,
   type KeyRow,
   updateKeyResponse,
 } from './idempotency.repository.ts';
+import type { IdempotencyKey } from './key.ts';
 
 /*
  * A key is applied at most once because its row is inserted first, in the same transaction as the work:
@@ -20,10 +20,6 @@ import {
  *   told 409 with Retry-After.
  * - A refusal or an error rolls the row back with the work, so the key can be tried again.
  */
-
-export interface IdempotencyKey extends KeyName {
-  fingerprint: Buffer;
-}
 
 export interface Once<T> {
   result: T;

@@ -1,3 +1,5 @@
+import { createDeferred, type Deferred } from './deferred.ts';
+
 /*
  * Whoever arrives while the work is busy shares the next trip.
  *
@@ -55,10 +57,11 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
   const queue: Waiting<Call, Result>[] = [];
   let busyLanes = 0;
   let laneWaitsToDraw = false;
-  let stopped: { idle: () => void; whenIdle: Promise<void> } | undefined;
+  /** Resolved when the last call has its answer. */
+  let stopped: Deferred | undefined;
 
   function wakeLane(): void {
-    if (queue.length === 0 && busyLanes === 0) stopped?.idle();
+    if (queue.length === 0 && busyLanes === 0) stopped?.resolve();
     if (queue.length === 0 || laneWaitsToDraw || busyLanes >= lanes) return;
     laneWaitsToDraw = true;
     busyLanes++;
@@ -99,14 +102,10 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
     },
     async stop() {
       if (stopped === undefined) {
-        let idle: () => void = () => undefined;
-        const whenIdle = new Promise<void>((resolve) => {
-          idle = resolve;
-        });
-        stopped = { idle, whenIdle };
+        stopped = createDeferred();
         wakeLane();
       }
-      await stopped.whenIdle;
+      await stopped.promise;
     },
   };
 }

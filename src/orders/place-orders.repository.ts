@@ -1,8 +1,8 @@
-import { type CompiledQuery, sql } from 'kysely';
+import { type CompiledQuery, type RawBuilder, sql } from 'kysely';
 
 import { plainArray, textArray } from '../db/pg-array.ts';
 import type { Db, Tx } from '../db/types.ts';
-import type { IdempotencyKey } from '../idempotency/idempotency.service.ts';
+import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { StockChange } from '../inventory/stock-change.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -80,7 +80,6 @@ export function writePlacedOrders(
     lines.map((line, position) => ({ ...line, orderId: id, position })),
   );
   const counters = [...new Map(changes.map((change) => [change.productId, change])).values()];
-  const keyed = placed.filter((entry) => entry.key !== undefined);
   return sql`
     with placed as materialized (
       select * from unnest(
@@ -128,19 +127,27 @@ export function writePlacedOrders(
           as m (product_id, delta, on_hand_after, reserved_after, order_id, actor, request_id, ordinal)
        order by m.ordinal
     ), keys as (
-      insert into idempotency_keys (scope, key, fingerprint, status, response)
-      select k.scope, k.key, decode(k.fingerprint, 'hex'), 201, k.response::json
-        from unnest(
-          ${textArray(keyed.map((p) => p.key?.scope ?? ''))}::text[],
-          ${textArray(keyed.map((p) => p.key?.key ?? ''))}::text[],
-          ${textArray(keyed.map((p) => p.key?.fingerprint.toString('hex') ?? ''))}::text[],
-          ${textArray(keyed.map((p) => JSON.stringify(p.order)))}::text[]
-        ) as k (scope, key, fingerprint, response)
-       order by k.scope, k.key
+      ${keyInsert(placed)}
     )
     insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, request_id)
     select 'order.created', 'order', id, 1, actor, request_id from placed order by ordinal
   `.compile(db);
+}
+
+/** In the order of the keys, so that two transactions cannot wait for each other's. */
+function keyInsert(placed: readonly PlacedOrder[]): RawBuilder<unknown> {
+  const keyed = placed.filter((entry) => entry.key !== undefined);
+  return sql`
+    insert into idempotency_keys (scope, key, fingerprint, status, response)
+    select k.scope, k.key, decode(k.fingerprint, 'hex'), 201, k.response::json
+      from unnest(
+        ${textArray(keyed.map((p) => p.key?.scope ?? ''))}::text[],
+        ${textArray(keyed.map((p) => p.key?.key ?? ''))}::text[],
+        ${textArray(keyed.map((p) => p.key?.fingerprint.toString('hex') ?? ''))}::text[],
+        ${textArray(keyed.map((p) => JSON.stringify(p.order)))}::text[]
+      ) as k (scope, key, fingerprint, response)
+     order by k.scope, k.key
+  `;
 }
 
 function decimal(amount: number): string {

@@ -1,7 +1,8 @@
 import { executeLast } from '../db/pipeline.ts';
 import type { Tx } from '../db/types.ts';
-import { type IdempotencyKey, type Once, replayOf } from '../idempotency/idempotency.service.ts';
-import { findKeys, keyId } from '../idempotency/idempotency.repository.ts';
+import { findKeys } from '../idempotency/idempotency.repository.ts';
+import { type Once, replayOf } from '../idempotency/idempotency.service.ts';
+import { type IdempotencyKey, keyId } from '../idempotency/key.ts';
 import { changeForOrder, type StockChange } from '../inventory/stock-change.ts';
 import { findStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';

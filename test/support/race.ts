@@ -60,7 +60,7 @@ export interface Statement {
 export function observeStatements(service: TestService, observe: (statement: Statement) => void): void {
   const databaseName = new URL(service.database.url).pathname.slice(1);
   const original = Object.getOwnPropertyDescriptor(Client.prototype, 'query');
-  const send = Client.prototype.query as (this: Client, ...input: unknown[]) => Promise<unknown>;
+  const send = original?.value as (this: Client, ...input: unknown[]) => Promise<unknown>;
   Object.assign(Client.prototype, {
     query(this: Client, ...input: [query: string | { text: string; values?: unknown[] }]) {
       const sent = send.apply(this, input);
