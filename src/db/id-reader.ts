@@ -1,5 +1,4 @@
-import { type Batcher, createBatcher, QueueFullError, StoppedError } from '../lib/batcher.ts';
-import { unavailable } from '../lib/errors.ts';
+import { createBatcher } from '../lib/batcher.ts';
 
 /**
  * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn when its connection is free and sent
@@ -22,7 +21,7 @@ export function createIdReader<Row extends { id: number }>(
   findMany: (ids: readonly number[]) => Promise<readonly Row[]>,
   onBatch: (size: number, waitedMs: number) => void,
 ): IdReader<Row> {
-  const batcher: Batcher<number, Row | undefined> = createBatcher({
+  const batcher = createBatcher<number, Row | undefined>({
     async work(draw) {
       const ids = draw();
       const rows = await findMany([...new Set(ids)]);
@@ -34,17 +33,5 @@ export function createIdReader<Row extends { id: number }>(
     maxQueue: MAX_QUEUE,
     onBatch,
   });
-  return {
-    async find(id) {
-      try {
-        return await batcher.submit(id);
-      } catch (error) {
-        if (error instanceof QueueFullError)
-          throw unavailable('Too many reads are waiting, try again', error);
-        if (error instanceof StoppedError) throw unavailable('The service is stopping', error);
-        throw error;
-      }
-    },
-    stop: () => batcher.stop(),
-  };
+  return { find: (id) => batcher.submit(id), stop: () => batcher.stop() };
 }

@@ -139,7 +139,7 @@ class PipelinedConnection extends PgConnection {
     if (lastStatements.has(compiled)) return this.#executeLast<R>(compiled);
     // After a BEGIN that failed, a statement only says that its transaction is aborted, and the reason is there. Where
     // it failed before it began one (a cancel, a timeout), the statement ran by itself: its success, and its locks, are
-    // void, and what were written next would be stored without them.
+    // void, and what is written next would be stored without them.
     try {
       return await super.executeQuery<R>(compiled);
     } finally {

@@ -1,4 +1,5 @@
 import { createDeferred, type Deferred } from './deferred.ts';
+import { AppError } from './errors.ts';
 
 /*
  * Whoever arrives while the work is busy shares the next trip.
@@ -36,14 +37,20 @@ export interface Batcher<Call, Result> {
 }
 
 /** As many calls wait as may; nothing was done for this one. */
-export class QueueFullError extends Error {
-  override readonly name = 'QueueFullError';
+export class QueueFullError extends AppError {
+  constructor() {
+    super('service_unavailable', 'Too many requests are waiting, try again', RETRY_SOON);
+  }
 }
 
 /** The batcher has stopped; nothing was done for this call. */
-export class StoppedError extends Error {
-  override readonly name = 'StoppedError';
+export class StoppedError extends AppError {
+  constructor() {
+    super('service_unavailable', 'The service is stopping', RETRY_SOON);
+  }
 }
+
+const RETRY_SOON = { headers: { 'retry-after': '1' } };
 
 interface Waiting<Call, Result> {
   call: Call;
@@ -92,9 +99,8 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
 
   return {
     submit(call) {
-      if (stopped !== undefined) return Promise.reject(new StoppedError('stopped'));
-      if (queue.length >= maxQueue)
-        return Promise.reject(new QueueFullError(`${maxQueue} calls are waiting`));
+      if (stopped !== undefined) return Promise.reject(new StoppedError());
+      if (queue.length >= maxQueue) return Promise.reject(new QueueFullError());
       return new Promise((resolve, reject) => {
         queue.push({ call, since: performance.now(), resolve, reject });
         wakeLane();

@@ -1,9 +1,10 @@
 import { isLockTimeout, toAppError } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
-import { AppError, unavailable } from '../lib/errors.ts';
-import { createBatcher, QueueFullError, StoppedError } from '../lib/batcher.ts';
+import { AppError } from '../lib/errors.ts';
+import { createBatcher } from '../lib/batcher.ts';
 import { keyInProgress, type Once } from '../idempotency/idempotency.service.ts';
+import { runInHalves } from '../lib/halving.ts';
 import { type Metrics, observeBatches } from '../lib/metrics.ts';
 import type { Order } from './order.ts';
 import { type Placement, type PlacementResult, placeOrders } from './place-orders.ts';
@@ -48,57 +49,26 @@ export function createOrderPlacer({
   });
 
   async function placeDrawn(draw: () => readonly Placement[]): Promise<PlacementResult[]> {
-    let batch: readonly Placement[] = [];
     try {
       // Drawn when the transaction has its turn, so that whoever arrived while it waited is in it.
-      return await inTransaction(lane, (tx) => placeOrders(tx, (batch = draw())), db);
+      return await inTransaction(lane, (tx) => placeOrders(tx, draw()), db);
     } catch (error) {
-      batch = draw();
+      // A database that is away would only be asked more often.
+      if (!mayBeOneOrders(error)) throw error;
       // Somebody holds a product for longer than a batch may wait: only the orders of that product shall suffer.
-      return isLockTimeout(error) ? placeAgain(batch, true) : placeInHalves(batch, error, false);
+      const skipLocked = isLockTimeout(error);
+      return runInHalves(draw(), {
+        run: (part) => inTransaction(lane, (tx) => placeOrders(tx, part, skipLocked), db),
+        mayBeOneCalls: mayBeOneOrders,
+        refusalOf,
+      });
     }
   }
 
-  async function placeAgain(batch: readonly Placement[], skipLocked: boolean): Promise<PlacementResult[]> {
-    try {
-      return await inTransaction(lane, (tx) => placeOrders(tx, batch, skipLocked), db);
-    } catch (error) {
-      return placeInHalves(batch, error, skipLocked || isLockTimeout(error));
-    }
-  }
-
-  /** Refuses, and never throws: when this half fails, the other one may be stored already. */
-  async function placeInHalves(
-    batch: readonly Placement[],
-    error: unknown,
-    skipLocked: boolean,
-  ): Promise<PlacementResult[]> {
-    if (batch.length <= 1 || !mayBeOneOrders(error)) {
-      return batch.map((placement) => refusalOf(placement, error));
-    }
-    const middle = Math.ceil(batch.length / 2);
-    return [
-      ...(await placeAgain(batch.slice(0, middle), skipLocked)),
-      ...(await placeAgain(batch.slice(middle), skipLocked)),
-    ];
-  }
-
-  return {
-    async place(placement) {
-      try {
-        return await batcher.submit(placement);
-      } catch (error) {
-        if (error instanceof QueueFullError)
-          throw unavailable('Too many orders are waiting, try again', error);
-        if (error instanceof StoppedError) throw unavailable('The service is stopping', error);
-        throw error;
-      }
-    },
-    stop: () => batcher.stop(),
-  };
+  return { place: (placement) => batcher.submit(placement), stop: () => batcher.stop() };
 }
 
-/** A failure that the other half may not share. A database that is away would only be asked more often. */
+/** A failure that may lie in one order, or in what one order waits for. */
 function mayBeOneOrders(error: unknown): boolean {
   return isLockTimeout(error) || toAppError(error)?.status !== 503;
 }

@@ -57,10 +57,21 @@ export function insert(name: string) {
   return sql`insert into log values (${name})`;
 }
 
-/** A proxy that alters one text on its way to the database, once it is told to, and only the first time. */
+/** The last thing that a server says while a connection opens: ReadyForQuery, idle. */
+const READY = Buffer.from('Z\0\0\0\x05I', 'latin1');
+const END_FIELDS = 'SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0';
+
+/** A proxy that does one wrong thing once it is told to, and only the first time. */
 export class AlteringProxy {
   #alteration: [from: string, to: string] | undefined;
+  #endsNext = false;
 
+  /** The next connection is ended by the server in the same breath in which it opens. */
+  endNextAsItOpens(): void {
+    this.#endsNext = true;
+  }
+
+  /** On its way to the database, one text becomes another. */
   alterNext(from: string, to: string): void {
     this.#alteration = [from, to];
   }
@@ -74,7 +85,13 @@ export class AlteringProxy {
       client.on('data', (chunk: Buffer) => upstream.write(this.#alter(chunk)));
       client.on('close', () => upstream.destroy());
       upstream.on('close', () => client.destroy());
-      upstream.pipe(client);
+      upstream.on('data', (chunk: Buffer) => {
+        if (!this.#endsNext || !chunk.subarray(-READY.length).equals(READY)) return client.write(chunk);
+        this.#endsNext = false;
+        const head = Buffer.from('E\0\0\0\0', 'latin1');
+        head.writeUInt32BE(4 + END_FIELDS.length, 1);
+        return client.end(Buffer.concat([chunk, head, Buffer.from(END_FIELDS, 'latin1')]));
+      });
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');

@@ -1,0 +1,127 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+
+import type { LoadResult, LoadSpec } from './http-load.ts';
+import type { WorkerAnswer } from './load-worker.ts';
+
+/** The service gets 10 s to close, by its own promise; what takes longer is killed. */
+const STOP_TIMEOUT_MS = 11_000;
+/** What a run of load may take on top of its own time. */
+const RUN_SLACK_MS = 60_000;
+
+/** Every process that the bench starts; `stopAll` ends them, and then none can be started any more. */
+export class Children {
+  readonly #running = new Set<ChildProcess>();
+  #closed = false;
+
+  /** A module of the bench, run the way that the bench itself is. */
+  fork(module: URL, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
+    this.#requireOpen();
+    const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as ['ignore', 'ignore', 'pipe', 'ipc'];
+    return this.#add(fork(module, args, { env: bareEnvironment(env), stdio }));
+  }
+
+  /** @param output where standard output goes: kept for the caller to read, or nowhere */
+  spawn(
+    command: string,
+    args: string[],
+    options: { env: Record<string, string>; cwd: string; output: 'pipe' | 'none' },
+  ): ChildProcess {
+    this.#requireOpen();
+    // A real file and not 'ignore': what logs to it does the work of writing.
+    const sink = options.output === 'none' ? openSync(os.devNull, 'w') : undefined;
+    try {
+      const { env, cwd } = options;
+      const stdio = ['ignore', sink ?? 'pipe', 'pipe'] as ['ignore', 'pipe' | number, 'pipe'];
+      return this.#add(spawn(command, args, { env: bareEnvironment(env), cwd, stdio }));
+    } finally {
+      if (sink !== undefined) closeSync(sink);
+    }
+  }
+
+  async stop(child: ChildProcess): Promise<void> {
+    if (!this.#running.has(child)) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    const killer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    child.kill('SIGTERM');
+    await ended;
+    clearTimeout(killer);
+  }
+
+  async stopAll(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(Array.from(this.#running, (child) => this.stop(child)));
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new Error('the bench is ending');
+  }
+
+  #add(child: ChildProcess): ChildProcess {
+    this.#running.add(child);
+    child.once('exit', () => this.#running.delete(child));
+    child.once('error', () => this.#running.delete(child));
+    return child;
+  }
+}
+
+/** Nothing of the caller's settings reaches what is measured: it runs with its defaults. */
+function bareEnvironment(more: Record<string, string>): Record<string, string> {
+  const kept = ['PATH', 'HOME', 'SystemRoot', 'TEMP', 'TMPDIR'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(kept), ...more };
+}
+
+/** Standard error, for the message when a process fails; only its end, for it may be long. */
+export function collectErrors(child: ChildProcess): () => string {
+  let text = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    text = (text + chunk.toString()).slice(-2000);
+  });
+  return () => text.trim();
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export class LoadGenerator {
+  readonly #child: ChildProcess;
+  readonly #errors: () => string;
+
+  constructor(children: Children) {
+    this.#child = children.fork(new URL('load-worker.ts', import.meta.url));
+    this.#errors = collectErrors(this.#child);
+  }
+
+  run(spec: LoadSpec): Promise<LoadResult> {
+    const child = this.#child;
+    return new Promise((resolve, reject) => {
+      const end = (act: () => void) => {
+        clearTimeout(guard);
+        child.removeListener('message', onMessage);
+        child.removeListener('exit', onExit);
+        act();
+      };
+      const onMessage = (answer: WorkerAnswer) =>
+        end(() => ('result' in answer ? resolve(answer.result) : reject(new Error(answer.error))));
+      const onExit = () => end(() => reject(new Error(`the load generator ended: ${this.#errors()}`)));
+      const guard = setTimeout(() => child.kill('SIGKILL'), spec.warmupMs + spec.measureMs + RUN_SLACK_MS);
+      child.on('message', onMessage);
+      child.once('exit', onExit);
+      child.send(spec, (error) => {
+        if (error !== null) end(() => reject(error));
+      });
+    });
+  }
+}

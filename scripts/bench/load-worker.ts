@@ -1,0 +1,12 @@
+import { type LoadResult, type LoadSpec, runLoad } from './http-load.ts';
+
+/** The load generator as a process of its own, so that nothing else that the bench does takes its time. */
+export type WorkerAnswer = { result: LoadResult } | { error: string };
+
+process.on('disconnect', () => process.exit());
+process.on('message', (spec: LoadSpec) => {
+  runLoad(spec).then(
+    (result) => process.send?.({ result } satisfies WorkerAnswer),
+    (error: unknown) => process.send?.({ error: String(error) } satisfies WorkerAnswer),
+  );
+});
