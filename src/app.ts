@@ -9,7 +9,6 @@ import { generalRoutes, type Readiness } from './http/health.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { trackMethods } from './http/method-not-allowed.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
-import { closeConnectionsWhile } from './http/drain.ts';
 import { observeRequests, requestIdOf } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
@@ -87,7 +86,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   renderErrors(app);
   observeRequests(app, services.metrics);
   limitDuration(app, REQUEST_TIMEOUT_MS);
-  closeConnectionsWhile(app, readiness.isDraining);
   useStrictJson(app);
   convertTextInput(app);
   for (const schema of schemas) app.addSchema(schema);

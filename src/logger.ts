@@ -4,8 +4,8 @@ import { type Logger, pino } from 'pino';
 
 import type { Config } from './config.ts';
 
-/** Lines are written together, a few kilobytes at a time: a write for each of them would cost more than its request. */
-const BUFFER_BYTES = 8192;
+/** Lines are written together: a write for each of them would cost more than its request. */
+const BUFFER_CHARS = 8192;
 /** So that a line is not kept waiting when nothing follows it. */
 const FLUSH_MS = 100;
 
@@ -18,11 +18,25 @@ export function createLogger({ logLevel, logPretty }: Pick<Config, 'logLevel' | 
   if ((logPretty ?? process.stdout.isTTY) && isInstalled('pino-pretty')) {
     return pino({ ...options, transport: { target: 'pino-pretty' } });
   }
-  // Synchronous when it writes, so that nothing is lost when the process ends.
-  const destination = pino.destination({ dest: 1, minLength: BUFFER_BYTES, sync: true });
-  setInterval(() => destination.flush(), FLUSH_MS).unref();
-  process.on('exit', () => destination.flushSync());
-  return pino(options, destination);
+  return pino(options, bufferedStdout());
+}
+
+/** Collects lines as one text; pino's own buffer would measure and copy every line. Nothing is lost when we exit. */
+function bufferedStdout(): { write: (line: string) => void } {
+  const stdout = pino.destination({ dest: 1, sync: true });
+  let lines = '';
+  const flush = () => {
+    if (lines !== '') stdout.write(lines);
+    lines = '';
+  };
+  setInterval(flush, FLUSH_MS).unref();
+  process.on('exit', flush);
+  return {
+    write(line) {
+      lines += line;
+      if (lines.length >= BUFFER_CHARS) flush();
+    },
+  };
 }
 
 function isInstalled(name: string): boolean {

@@ -8,7 +8,7 @@ import { type Config, DEVELOPMENT_WEBHOOK_SECRET, loadConfig, readEnvironment } 
 import { migrateDatabase, requireReady } from './db/connect.ts';
 import { createDatabase } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
-import { closeApp } from './http/drain.ts';
+import { closeApp, startDraining } from './http/drain.ts';
 import { systemClock } from './lib/clock.ts';
 import { createMetrics } from './lib/metrics.ts';
 import { ClosingStack, closeOnSignals } from './lib/shutdown.ts';
@@ -59,7 +59,10 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   await listen(app, config);
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.
-  opened.add(() => sleep(config.drainSeconds * 1000));
+  opened.add(async () => {
+    startDraining(app);
+    await sleep(config.drainSeconds * 1000);
+  });
   if (config.webhookSecrets.includes(DEVELOPMENT_WEBHOOK_SECRET)) {
     logger.warn('webhooks are verified with the secret of the examples; set WEBHOOK_SECRET');
   }

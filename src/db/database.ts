@@ -14,6 +14,10 @@ const LOCK_TIMEOUT_MS = 1000;
 const STATEMENT_TIMEOUT_MS = 3000;
 /** Counted by this process, for a connection that has gone silent; it gives up the connection. */
 const QUERY_TIMEOUT_MS = 5000;
+/** Locks of a transaction whose service was cut off are given back then; longer than any of ours pauses. */
+const IDLE_IN_TRANSACTION_MS = 10_000;
+/** A connection that the network has dropped in silence is found before an order waits for it. */
+const KEEP_ALIVE_DELAY_MS = 10_000;
 /** Waiting for a pooled connection, or for a new one to open. */
 const CONNECT_TIMEOUT_MS = 5000;
 
@@ -38,11 +42,16 @@ export interface Database {
 
 export function createDatabase(options: DatabaseOptions): Database {
   const { pgbouncer, timeouts = true, onIdleError } = options;
-  const serverTimeouts = { lock_timeout: LOCK_TIMEOUT_MS, statement_timeout: STATEMENT_TIMEOUT_MS };
+  const serverTimeouts = {
+    lock_timeout: LOCK_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+  };
   const clientConfig: pg.ClientConfig = {
     connectionString: options.url,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     application_name: 'orders-inventory',
     types: { getTypeParser },
     ...(timeouts ? { query_timeout: QUERY_TIMEOUT_MS } : {}),
@@ -56,11 +65,18 @@ export function createDatabase(options: DatabaseOptions): Database {
   // the connection next is told.
   pool.on('connect', (client) => client.on('error', () => undefined));
 
-  const setLocal = `set local lock_timeout = ${LOCK_TIMEOUT_MS}; set local statement_timeout = ${STATEMENT_TIMEOUT_MS}; `;
+  const setLocal = Object.entries(serverTimeouts)
+    .map(([name, ms]) => `set local ${name} = ${ms}; `)
+    .join('');
   const connection = { nameStatements: !pgbouncer, beginPrefix: timeouts && pgbouncer ? setLocal : '' };
   const db = new Kysely<DB>({ dialect: new PgDialect(() => new PooledDriver(pool, connection)) });
+  // The few statements of the lane are planned once: PostgreSQL would otherwise plan the write of a small batch anew each
+  // time, because it looks cheaper than the general plan, and that takes longer than to run it.
+  const laneConfig = pgbouncer
+    ? clientConfig
+    : { ...clientConfig, options: '-c plan_cache_mode=force_generic_plan' };
   const lane = new Kysely<DB>({
-    dialect: new PgDialect(() => new PipelinedDriver(clientConfig, connection, onIdleError)),
+    dialect: new PgDialect(() => new PipelinedDriver(laneConfig, connection, onIdleError)),
   });
   return {
     db,

@@ -6,11 +6,10 @@ import type { FastifyInstance } from 'fastify';
 const CLOSE_BOUND_MS = 4000;
 const IDLE_CHECK_MS = 50;
 
-/** While draining, answers ask their clients to come back on another connection. */
-export function closeConnectionsWhile(app: FastifyInstance, isDraining: () => boolean): void {
-  app.addHook('onRequest', (_request, reply, done) => {
-    if (isDraining()) reply.header('connection', 'close');
-    done();
+/** From now on, answers ask their clients to come back on another connection. */
+export function startDraining(app: FastifyInstance): void {
+  app.server.prependListener('request', (_request, response) => {
+    response.shouldKeepAlive = false;
   });
 }
 

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import sjson from 'secure-json-parse';
 
 import { AppError } from '../lib/errors.ts';
@@ -60,17 +60,17 @@ function requireDepth(body: Buffer): void {
 }
 
 /** Refuses what no parser of ours reads: a compressed body would be verified, logged and limited as something else. */
-function encodedBody(): AppError {
+export function refusalOfEncoding({ headers }: FastifyRequest): AppError | undefined {
+  if (headers['content-encoding'] === undefined) return undefined;
   return new AppError('unsupported_media_type', 'Send the body as it is, without a Content-Encoding');
 }
 
 /** Replaces Fastify's own parsers: JSON only, and strictly. */
 export function useStrictJson(app: FastifyInstance): void {
-  app.addHook('onRequest', (request, _reply, done) => {
-    done(request.headers['content-encoding'] === undefined ? undefined : encodedBody());
-  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const refusal = refusalOfEncoding(request);
+    if (refusal !== undefined) return done(refusal);
     // Clients that always name a content type do so on a DELETE, which has no body.
     if (body.length === 0 && request.method === 'DELETE') return done(null, undefined);
     try {

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Static } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 
-import { parseJsonBody } from '../http/json-body.ts';
+import { parseJsonBody, refusalOfEncoding } from '../http/json-body.ts';
 import { callerOf } from '../http/request-context.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
@@ -38,8 +38,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   const verifiedRequests = new WeakMap<FastifyRequest, Verified>();
 
   app.removeContentTypeParser('application/json');
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(null, body);
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    done(refusalOfEncoding(request) ?? null, body);
   });
 
   /** Also a request without a body has a signature to miss. */
