@@ -72,7 +72,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     requestTimeout: RECEIVE_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     http: { headersTimeout: RECEIVE_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM_LENGTH },
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
+      maxParamLength: MAX_PARAM_LENGTH,
+    },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ajv: ajvOptions,
@@ -82,6 +86,8 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
+  // Node drops headers past 2,000 without a word, a key among them; their size is limited in any case.
+  app.server.maxHeadersCount = 0;
   const addMissingMethods = trackMethods(app);
   renderErrors(app);
   observeRequests(app, services.metrics);

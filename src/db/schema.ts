@@ -73,7 +73,7 @@ export interface PaymentEvents {
   id: Generated<number>;
   identity: string;
   new_status: string | null;
-  order_id: number;
+  order_id: number | null;
   outcome: string;
   payment_method: string | null;
   raw_body: Buffer;

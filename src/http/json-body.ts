@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import sjson from 'secure-json-parse';
 
-import { AppError } from '../lib/errors.ts';
+import { AppError, validationFailed } from '../lib/errors.ts';
 
 /** Deeper than any body of ours; it keeps recursive code, here or downstream, from being driven to its stack's end. */
 const MAX_DEPTH = 32;
@@ -32,9 +32,10 @@ export function parseJsonBody(body: Buffer): unknown {
   // secure-json-parse would skip it; JSON between systems has none (RFC 8259, 8.1).
   if (text.startsWith('\ufeff')) throw malformed('The body starts with a byte order mark');
   try {
-    return sjson.parse(text, { protoAction: 'error', constructorAction: 'error' });
+    return sjson.parse(text, { protoAction: 'error', constructorAction: 'ignore' });
   } catch (error) {
-    throw malformed('The body is not valid JSON', error);
+    const forbidden = error instanceof SyntaxError && error.message.includes('forbidden prototype');
+    throw malformed(forbidden ? 'The body holds a member __proto__' : 'The body is not valid JSON', error);
   }
 }
 
@@ -59,6 +60,21 @@ function requireDepth(body: Buffer): void {
   }
 }
 
+/** More digits in a row than a double holds; most bodies have none, and are not looked at twice. */
+const LONG_NUMBER = /[\d.]{18,}/;
+const STRINGS = /"(?:[^"\\]|\\.)*"/g;
+
+/**
+ * A number of more digits than a double holds would be rounded by the parser before anybody can refuse it. Not for
+ * webhooks: what else providers send is their business.
+ * @throws AppError validation_failed
+ */
+function requireExactNumbers(body: Buffer): void {
+  const text = body.toString('latin1');
+  if (!LONG_NUMBER.test(text) || !LONG_NUMBER.test(text.replaceAll(STRINGS, '""'))) return;
+  throw validationFailed([{ path: 'body', message: 'holds a number of more digits than can be kept' }]);
+}
+
 /** Refuses what no parser of ours reads: a compressed body would be verified, logged and limited as something else. */
 export function refusalOfEncoding({ headers }: FastifyRequest): AppError | undefined {
   if (headers['content-encoding'] === undefined) return undefined;
@@ -74,7 +90,9 @@ export function useStrictJson(app: FastifyInstance): void {
     // Clients that always name a content type do so on a DELETE, which has no body.
     if (body.length === 0 && request.method === 'DELETE') return done(null, undefined);
     try {
-      done(null, parseJsonBody(body as Buffer));
+      const parsed = parseJsonBody(body as Buffer);
+      requireExactNumbers(body as Buffer);
+      done(null, parsed);
     } catch (error) {
       done(error as Error, undefined);
     }

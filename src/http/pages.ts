@@ -8,7 +8,8 @@ import type { Page } from '../lib/page.ts';
  */
 export function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>): FastifyReply {
   if (page.nextCursor !== undefined) {
-    const [path = '', search] = request.url.split('?');
+    // A request may name its target with scheme and host (RFC 9112, 3.2.2).
+    const [path = '', search] = request.url.replace(/^https?:\/\/[^/?]*/, '').split('?');
     const query = new URLSearchParams(search);
     query.delete('skip');
     query.set('cursor', page.nextCursor);
@@ -19,5 +20,5 @@ export function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: 
 
 /** The path that this request was called under, without the canonical path: empty, or `/api/v1`. */
 export function prefixOf(request: FastifyRequest): string {
-  return request.url.startsWith('/api/v1/') ? '/api/v1' : '';
+  return request.routeOptions.url?.startsWith('/api/v1/') === true ? '/api/v1' : '';
 }

@@ -77,6 +77,15 @@ function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): App
       if (error.code?.startsWith('FST_ERR_') && error.statusCode !== undefined && error.statusCode < 500) {
         return new AppError('malformed_request', 'The request is malformed');
       }
-      return undefined;
+      return fromStatus(error.statusCode);
   }
+}
+
+/** Refusals of other libraries, such as the one that serves the files of the documentation. */
+function fromStatus(status: number | undefined): AppError | undefined {
+  if (status === 403 || status === 404) return new AppError('not_found', 'There is nothing here');
+  if (status !== undefined && status >= 400 && status < 500) {
+    return new AppError('malformed_request', 'The request is malformed');
+  }
+  return undefined;
 }

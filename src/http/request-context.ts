@@ -31,7 +31,8 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics): void {
     const { statusCode: status, elapsedTime: durationMs } = reply;
     durations.observe(method, request.routeOptions.url ?? 'unknown', status, durationMs);
     const duration_ms = Math.round(durationMs * 100) / 100;
-    request.log.info({ request_id: request.id, method, url, status, duration_ms }, 'request');
+    const { actor } = callerOf(request);
+    request.log.info({ request_id: request.id, actor, method, url, status, duration_ms }, 'request');
     done();
   });
 }

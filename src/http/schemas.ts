@@ -41,6 +41,16 @@ function money(options: Record<string, unknown>) {
   return Type.Unsafe<number | string>({ type: ['number', 'string'], format: 'money', ...options });
 }
 
+/** Text, or null; one schema with two types, so that a fault is told once and not for each alternative. */
+export function nullableText(maxLength: number, options: Record<string, unknown> = {}) {
+  return Type.Unsafe<string | null>({
+    type: ['string', 'null'],
+    maxLength,
+    pattern: STORABLE_TEXT,
+    ...options,
+  });
+}
+
 export const PriceInput = money({
   exclusiveMinimum: 0,
   maximum: MAX_AMOUNT,

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifySchema, FastifySchemaValidationError } from 'fastify';
 
 import { type InputFault, validationFailed } from '../lib/errors.ts';
-import { parseCents } from '../lib/money.ts';
+import { MAX_AMOUNT, parseCents } from '../lib/money.ts';
 
 /*
  * Strict input. Fastify's defaults would turn null into 0, "0x10" into 16 and drop fields that nobody knows; here
@@ -18,9 +18,14 @@ export const ajvOptions = {
     useDefaults: false,
     allowUnionTypes: true,
     // Numbers only; strings are held by their pattern.
-    formats: { money: { type: 'number' as const, validate: (n: number) => parseCents(n) !== undefined } },
+    formats: { money: { type: 'number' as const, validate: isWholeCents } },
   },
 };
+
+/** Two decimals at most; the sign and the size are for the bounds to judge. */
+function isWholeCents(amount: number): boolean {
+  return Math.abs(amount) > MAX_AMOUNT || parseCents(Math.abs(amount)) !== undefined;
+}
 
 const PLAIN_INTEGER = /^-?(0|[1-9]\d{0,15})$/;
 
@@ -90,7 +95,9 @@ export function toInputFaults(
   validationContext: string | undefined,
 ): InputFault[] {
   const part = PARTS[validationContext ?? 'body'] ?? 'body';
-  const faults = errors.map((error) => toFault(error, part));
+  // `if` only says that its `then` has faults, which are told themselves.
+  const told = errors.filter(({ keyword }) => keyword !== 'if');
+  const faults = told.map((error) => toFault(error, part));
   const unique = new Map(faults.map((fault) => [`${fault.path} ${fault.message}`, fault]));
   return [...unique.values()];
 }
@@ -105,6 +112,8 @@ function toFault(error: FastifySchemaValidationError, part: string) {
       return { path: `${path}/${String(params['missingProperty'])}`, message: 'is required' };
     case 'enum':
       return { path, message: `must be one of ${(params['allowedValues'] as unknown[]).join(', ')}` };
+    case 'type':
+      return { path, message: typeMessage(error) };
     case 'minProperties':
       return { path, message: 'must name at least one field' };
     case 'format':
@@ -123,6 +132,12 @@ function unknownField(error: FastifySchemaValidationError): string {
   return known.length === 0 ? 'is not known: there are none' : `is not known; known are ${known.join(', ')}`;
 }
 
+function typeMessage(error: FastifySchemaValidationError): string {
+  const { data } = error as { data?: unknown };
+  const types = [error.params['type']].flat().join(' or ');
+  return Array.isArray(data) ? `must be one ${types}, not a list` : `must be ${types}`;
+}
+
 function formatMessage(format: string): string {
   return format === 'money' ? 'must have two decimals at most' : `must be a ${format}`;
 }
@@ -130,6 +145,7 @@ function formatMessage(format: string): string {
 function patternMessage(pattern: string): string {
   if (pattern.includes('@')) return 'must be an email address';
   if (pattern.includes('ud800')) return 'must not contain NUL or unpaired surrogates';
+  if (pattern.includes('(?!0+')) return 'must be a decimal amount above 0, with two decimals at most';
   if (pattern.includes(String.raw`\d{1,10}`)) return 'must be a decimal amount with two decimals at most';
   return `must match ${pattern}`;
 }

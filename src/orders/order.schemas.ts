@@ -9,6 +9,7 @@ import {
   IfMatchHeaders,
   IfNoneMatchHeaders,
   NoQuery,
+  nullableText,
   oneOf,
   PageQuerySchema,
   problemResponses,
@@ -85,7 +86,7 @@ export const CreateOrderBody = Type.Object(
         description: 'Each product once',
       }),
     ),
-    customer_email: Type.Optional(Type.Union([Email, Type.Null()])),
+    customer_email: Type.Optional(nullableText(254, { pattern: Email.pattern })),
   },
   {
     $id: 'CreateOrder',

@@ -47,7 +47,7 @@ export type ApplyResult = PaymentResult | AppError;
 export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
   const orders = await lockOrders(
     tx,
-    deliveries.map(({ event }) => event.orderId),
+    deliveries.flatMap(({ event }) => event.orderId ?? []),
   );
   // Read after the locks were granted: whatever was applied to these orders before is seen.
   const known = await findPaymentEvents(
@@ -59,12 +59,13 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     const { identity, orderId } = delivery.event;
     const before = known.get(identity);
     if (before !== undefined)
-      return { status: 'already_processed', order_id: before.orderId, outcome: before.outcome };
-    const decision = decide(delivery.event, orders.get(orderId));
+      return { status: 'already_processed', ...named(before.orderId), outcome: before.outcome };
+    const order = orderId === null ? undefined : orders.get(orderId);
+    const decision = decide(delivery.event, order);
     if (decision instanceof AppError) return decision;
     known.set(identity, { orderId, outcome: decision.outcome });
     const steps = decision.outcome === 'processed' ? [decision.to] : [];
-    accepted.set(identity, { ...delivery, order: orders.get(orderId), decision, steps });
+    accepted.set(identity, { ...delivery, order, decision, steps });
     return toResult(decision, orderId);
   });
   const paid = await writeAccepted(tx, [...accepted.values()]);
@@ -86,10 +87,22 @@ function decide(event: PaymentEvent, order: Order | undefined): PaymentDecision 
   return decidePayment(event.type, order.status, amounts);
 }
 
-function toResult(decision: PaymentDecision, orderId: number): PaymentResult {
+/** The order that an answer names; events of unused types may name none. */
+function named(orderId: number | null): { order_id?: number } {
+  return orderId === null ? {} : { order_id: orderId };
+}
+
+function toResult(decision: PaymentDecision, orderId: number | null): PaymentResult {
   const { outcome } = decision;
+  // Only what names an order of ours is more than ignored (`decide`).
+  if (outcome === 'ignored' || orderId === null) {
+    return {
+      status: 'ignored',
+      ...named(orderId),
+      reason: decision.outcome === 'ignored' ? decision.reason : '',
+    };
+  }
   if (outcome === 'processed') return { status: outcome, order_id: orderId, new_status: decision.to };
-  if (outcome === 'ignored') return { status: outcome, order_id: orderId, reason: decision.reason };
   const { reason } = decision;
   return { status: outcome, order_id: orderId, reason, detail: reviewReasons[reason] };
 }
@@ -126,7 +139,7 @@ async function takeKeptRefunds(tx: Tx, accepted: readonly Accepted[]): Promise<K
   const paying = accepted.filter(({ steps }) => steps.at(-1) === 'PAID');
   const kept = await lockKeptRefunds(
     tx,
-    paying.map(({ event }) => event.orderId),
+    paying.flatMap(({ order }) => order?.id ?? []),
   );
   for (const { event, steps } of paying) {
     if (kept.some(({ orderId }) => orderId === event.orderId)) steps.push('CANCELED');
@@ -139,12 +152,14 @@ async function writeReviews(
   accepted: readonly Accepted[],
   eventIds: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const reviews = accepted.flatMap(({ event, decision, caller }) => {
+  const reviews = accepted.flatMap(({ event, order, decision, caller }) => {
     const paymentEventId = eventIds.get(event.identity);
-    if (decision.outcome !== 'review' || paymentEventId === undefined) return [];
+    if (decision.outcome !== 'review' || order === undefined || paymentEventId === undefined) return [];
     const { reason } = decision;
-    const { orderId, amountCents } = event;
-    return [{ paymentEventId, orderId, reason, detail: reviewReasons[reason], amountCents, caller }];
+    const { amountCents } = event;
+    return [
+      { paymentEventId, orderId: order.id, reason, detail: reviewReasons[reason], amountCents, caller },
+    ];
   });
   const exceptions = await insertPaymentExceptions(tx, reviews);
   const callers = new Map(reviews.map(({ paymentEventId, caller }) => [paymentEventId, caller]));

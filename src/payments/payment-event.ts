@@ -7,7 +7,8 @@ export interface PaymentEvent {
   /** See `eventIdentity`: what can be inserted once. */
   identity: string;
   type: string;
-  orderId: number;
+  /** Null in events of unused types that name no order. */
+  orderId: number | null;
   amountCents: number | undefined;
   paymentMethod: string | undefined;
   scheme: SignatureScheme;
@@ -18,6 +19,6 @@ export interface PaymentEvent {
 
 export type PaymentResult =
   | { status: 'processed'; order_id: number; new_status: OrderStatus }
-  | { status: 'ignored'; order_id: number; reason: string }
+  | { status: 'ignored'; order_id?: number; reason: string }
   | { status: 'review'; order_id: number; reason: ReviewReason; detail: string }
-  | { status: 'already_processed'; order_id: number; outcome: string };
+  | { status: 'already_processed'; order_id?: number; outcome: string };

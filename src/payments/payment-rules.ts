@@ -59,6 +59,8 @@ export function decidePayment(
   const rule = rules[type][status];
   const whole = amountCents === undefined || amountCents === totalCents;
   if (typeof rule === 'object') return { outcome: 'ignored', reason: rule.ignored };
+  // A part is never applied by itself, so it is not kept for the payment to come.
+  if (!whole && rule === 'refund_before_payment') return { outcome: 'review', reason: 'partial_refund' };
   if (rule in reviewReasons) return { outcome: 'review', reason: rule as ReviewReason };
   // A failed payment moved no money, so its amount does not matter.
   if (!whole && type === 'payment.succeeded') return { outcome: 'review', reason: 'amount_mismatch' };

@@ -56,7 +56,7 @@ function amountOf(cents: number | undefined): string | null {
 }
 
 export interface KnownPaymentEvent {
-  orderId: number;
+  orderId: number | null;
   outcome: string;
 }
 

@@ -64,11 +64,12 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
 /** The first event of each order, then the second of each, and so on; repeated deliveries go with the first. */
 export function groupByTurn(deliveries: readonly Delivery[]): Delivery[][] {
   const groups: Delivery[][] = [];
-  const turns = new Map<number, { turn: number; identity: string }>();
+  const turns = new Map<number | null, { turn: number; identity: string }>();
   for (const delivery of deliveries) {
     const { orderId, identity } = delivery.event;
     const before = turns.get(orderId);
-    const turn = before === undefined ? 0 : before.turn + (before.identity === identity ? 0 : 1);
+    const first = before === undefined || orderId === null;
+    const turn = first ? 0 : before.turn + (before.identity === identity ? 0 : 1);
     turns.set(orderId, { turn, identity });
     (groups[turn] ??= []).push(delivery);
   }

@@ -9,6 +9,7 @@ import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { toCents } from '../lib/money.ts';
 import type { PaymentEvent } from './payment-event.ts';
+import { isPaymentEventType } from './payment-rules.ts';
 import type { PaymentService } from './payment.service.ts';
 import { type PaymentWebhookBody, receivePaymentEvent } from './webhook.schemas.ts';
 import { eventIdentity, type SignatureScheme, verifySignature } from './webhook-signature.ts';
@@ -64,7 +65,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       schema: receivePaymentEvent,
       bodyLimit: BODY_LIMIT_BYTES,
       preValidation: async (request: FastifyRequest) => {
-        request.body = parseJsonBody(verify(request));
+        request.body = withoutUnused(parseJsonBody(verify(request)));
       },
     },
     async (request, reply) => {
@@ -76,6 +77,23 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   );
 };
 
+/**
+ * An event of a type that is not used is acknowledged, whatever else is in it: its provider would otherwise send it for
+ * days. So only what identifies it is held against the schema.
+ */
+function withoutUnused(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || !('event_type' in body)) return body;
+  const { event_type, ...rest } = body as Record<string, unknown>;
+  if (typeof event_type !== 'string' || isPaymentEventType(event_type)) return body;
+  return {
+    event_type,
+    ...(Number.isSafeInteger(rest['order_id']) && Number(rest['order_id']) > 0
+      ? { order_id: rest['order_id'] }
+      : {}),
+    ...(typeof rest['event_id'] === 'string' ? { event_id: rest['event_id'] } : {}),
+  };
+}
+
 function toPaymentEvent(
   request: FastifyRequest,
   { event_type, order_id, event_id, amount, payment_method }: Static<typeof PaymentWebhookBody>,
@@ -86,9 +104,9 @@ function toPaymentEvent(
   return {
     identity: eventIdentity(event_id, webhookId, rawBody),
     type: event_type,
-    orderId: order_id,
+    orderId: order_id ?? null,
     amountCents: amount === undefined ? undefined : toCents(amount),
-    paymentMethod: payment_method,
+    paymentMethod: payment_method ?? undefined,
     unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
     scheme,
     rawBody,

@@ -2,24 +2,37 @@ import { Type } from '@sinclair/typebox';
 
 import type { FastifySchema } from 'fastify';
 
-import { AmountInput, Id, NoQuery, oneOf, problemResponses, ref, text } from '../http/schemas.ts';
+import {
+  AmountInput,
+  Id,
+  NoQuery,
+  nullableText,
+  oneOf,
+  problemResponses,
+  ref,
+  text,
+} from '../http/schemas.ts';
 import { orderStatuses } from '../orders/order-state.ts';
+import { paymentEventTypes } from './payment-rules.ts';
 
 export const PaymentWebhookBody = Type.Object(
   {
     event_type: { ...text(1, 100), description: 'payment.succeeded, payment.failed or payment.refunded' },
-    order_id: Id,
+    order_id: Type.Optional({ ...Id, description: 'Required in events of these types' }),
     event_id: Type.Optional({
       ...text(1, 255),
       description: 'What makes a repeated delivery the same event',
     }),
     amount: Type.Optional(AmountInput),
-    payment_method: Type.Optional(text(0, 100)),
+    payment_method: Type.Optional(nullableText(100)),
   },
   {
     $id: 'PaymentWebhook',
     // Providers add fields; they are kept in the raw body.
     additionalProperties: true,
+    if: { properties: { event_type: { enum: [...paymentEventTypes] } } },
+    then: { required: ['order_id'] },
+    description: 'Events of other types are answered with ignored, whatever they hold',
     examples: [
       {
         event_type: 'payment.succeeded',
@@ -35,7 +48,7 @@ export const PaymentWebhookBody = Type.Object(
 export const PaymentWebhookResult = Type.Object(
   {
     status: oneOf(['processed', 'ignored', 'review', 'already_processed']),
-    order_id: Id,
+    order_id: Type.Optional(Id),
     new_status: Type.Optional(oneOf(orderStatuses)),
     reason: Type.Optional(Type.String()),
     detail: Type.Optional(Type.String()),

@@ -9,6 +9,7 @@ import {
   IfMatchHeaders,
   IfNoneMatchHeaders,
   NoQuery,
+  nullableText,
   oneOf,
   PageQuerySchema,
   PriceInput,
@@ -23,7 +24,7 @@ const tags = ['Products'];
 
 const Sku = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' });
 const Stock = Type.Integer({ minimum: 0, maximum: QUANTITY_MAX, description: 'What can be sold now' });
-const NullableDescription = Type.Union([text(0, 2000), Type.Null()]);
+const NullableDescription = nullableText(2000);
 
 const example = {
   id: 1,

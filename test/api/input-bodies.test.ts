@@ -41,7 +41,6 @@ describe.each(TAKES_A_BODY)('%s %s', (method, url) => {
     ['100,000 levels', nested(100_000)],
     ['__proto__', '{"__proto__":{"admin":true}}'],
     ['__proto__ in escapes', String.raw`{"\u005f_proto__":1}`],
-    ['constructor.prototype', '{"constructor":{"prototype":{}}}'],
     ['NaN', '{"price":NaN}'],
   ];
   test.each(MALFORMED)('%s: 400', async (_what, body) => {

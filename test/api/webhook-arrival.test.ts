@@ -91,7 +91,7 @@ describe('a refund that comes before its payment', () => {
     await refund(id, { amount: 5 });
     expect((await payment(id)).body).toEqual({ status: 'processed', order_id: id, new_status: 'PAID' });
     expect(await exceptionsOf(id)).toMatchObject([
-      { reason: 'refund_before_payment', status: 'OPEN', amount: '5.00' },
+      { reason: 'partial_refund', status: 'OPEN', amount: '5.00' },
     ]);
   });
 

@@ -64,7 +64,7 @@ const RULES: Record<string, [string, string]> = {
   'payment.failed PAID': ['ignored', 'ignored'],
   'payment.failed SHIPPED': ['ignored', 'ignored'],
   'payment.failed CANCELED': ['ignored', 'ignored'],
-  'payment.refunded PENDING': ['review refund_before_payment', 'review refund_before_payment'],
+  'payment.refunded PENDING': ['review refund_before_payment', 'review partial_refund'],
   'payment.refunded PAID': ['CANCELED', 'review partial_refund'],
   'payment.refunded SHIPPED': ['review order_shipped', 'review order_shipped'],
   'payment.refunded CANCELED': ['review order_canceled', 'review order_canceled'],

@@ -17,7 +17,7 @@ const EXPECTED: Record<string, [covered: string, otherwise: string]> = {
   'payment.failed PAID': ['ignored', 'ignored'],
   'payment.failed SHIPPED': ['ignored', 'ignored'],
   'payment.failed CANCELED': ['ignored', 'ignored'],
-  'payment.refunded PENDING': ['refund_before_payment', 'refund_before_payment'],
+  'payment.refunded PENDING': ['refund_before_payment', 'partial_refund'],
   'payment.refunded PAID': ['CANCELED', 'partial_refund'],
   'payment.refunded SHIPPED': ['order_shipped', 'order_shipped'],
   'payment.refunded CANCELED': ['order_canceled', 'order_canceled'],
