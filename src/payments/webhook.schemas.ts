@@ -31,7 +31,7 @@ export const PaymentWebhookBody = Type.Object(
     // Providers add fields; they are kept in the raw body.
     additionalProperties: true,
     if: { properties: { event_type: { enum: [...paymentEventTypes] } } },
-    then: { required: ['order_id'] },
+    then: { properties: { order_id: Id }, required: ['order_id'], additionalProperties: true },
     description: 'Events of other types are answered with ignored, whatever they hold',
     examples: [
       {
