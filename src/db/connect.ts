@@ -7,7 +7,7 @@ import { migrateToLatest, pendingMigrations } from './migrate.ts';
 import { sqlStateOf } from './pg-errors.ts';
 import type { Db } from './types.ts';
 
-/** The oldest PostgreSQL that the service is tested with, as server_version_num has it. */
+/** The oldest PostgreSQL that has all we use (xid8 and pg_xact_status came with 13), as server_version_num has it. */
 const OLDEST_VERSION_NUM = 140_000;
 
 /**
