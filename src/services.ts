@@ -26,7 +26,10 @@ export function createServices(dependencies: Dependencies) {
   const { db, lane, clock, metrics } = dependencies;
   const placer = createOrderPlacer({ db, lane, metrics });
   const payments = createPaymentService({ db, metrics });
-  const productReader = createIdReader((ids) => findProducts(db, ids), observeBatches(metrics, 'products'));
+  const productReader = createIdReader(
+    (ids) => findProducts(db, ids),
+    observeBatches(metrics, 'product_reads'),
+  );
   const orderReader = createIdReader((ids) => findOrders(db, ids), observeBatches(metrics, 'order_reads'));
   return {
     db,

@@ -45,8 +45,8 @@ const PRODUCTS_BY_ID = `
    where id = any($1::bigint[])`;
 
 export async function findProduct(db: Db, id: number): Promise<Product | undefined> {
-  const row = await db.selectFrom('products').select(columns).where('id', '=', id).executeTakeFirst();
-  return row && rowToProduct(row);
+  const [product] = await findProducts(db, [id]);
+  return product;
 }
 
 /** Reads a product and keeps others from changing or deleting it until the transaction ends. */
