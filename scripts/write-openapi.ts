@@ -27,6 +27,7 @@ const app = await buildApp({
     lane: database.lane,
     clock: systemClock,
     metrics: createMetrics(),
+    orderTtlMinutes: 0,
   }),
   readiness: { isDraining: () => false, check: async () => undefined },
   logger: pino({ level: 'silent' }),

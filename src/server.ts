@@ -51,7 +51,13 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close());
 
-  const services = createServices({ ...database, clock: systemClock, metrics: createMetrics() });
+  const { orderTtlMinutes } = config;
+  const services = createServices({
+    ...database,
+    clock: systemClock,
+    metrics: createMetrics(),
+    orderTtlMinutes,
+  });
   opened.add(() => services.stop());
   opened.add(startBackground(services, (error) => logger.warn({ err: error }, 'background work failed')));
   const readiness = { isDraining, check: () => requireReady(database) };

@@ -4,6 +4,8 @@ import { purgeKeys } from './idempotency/idempotency.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { type Metrics, observeBatches } from './lib/metrics.ts';
 import { startPoller } from './lib/poller.ts';
+import { sweepOverdueOrders } from './orders/expire-orders.ts';
+import { releaseHolds } from './orders/hold-releaser.ts';
 import { createOrderPlacer } from './orders/order-placer.ts';
 import { findOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
@@ -17,14 +19,16 @@ export interface Dependencies {
   lane: Db;
   clock: Clock;
   metrics: Metrics;
+  /** How long an order may stay unpaid; 0 for ever. */
+  orderTtlMinutes: number;
 }
 
 export type Services = ReturnType<typeof createServices>;
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
-  const { db, lane, clock, metrics } = dependencies;
-  const placer = createOrderPlacer({ db, lane, metrics });
+  const { db, lane, clock, metrics, orderTtlMinutes: ttlMinutes } = dependencies;
+  const placer = releaseHolds(createOrderPlacer({ db, lane, metrics, ttlMinutes }), { db, metrics });
   const payments = createPaymentService({ db, metrics });
   const productReader = createIdReader(
     (ids) => findProducts(db, ids),
@@ -36,7 +40,7 @@ export function createServices(dependencies: Dependencies) {
     clock,
     metrics,
     products: createProductService({ db, reader: productReader }),
-    orders: createOrderService({ db, placer, reader: orderReader, clock, metrics }),
+    orders: createOrderService({ db, placer, reader: orderReader, metrics, ttlMinutes }),
     payments,
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
@@ -47,9 +51,19 @@ export function createServices(dependencies: Dependencies) {
 
 /** Old keys are deleted in batches; at this pace, 144,000 a day. */
 const PURGE_INTERVAL_MS = 10 * 60 * 1000;
+/** What the lists show is behind by this much; an order that needs the stock of an overdue one does not wait for it. */
+const SWEEP_INTERVAL_MS = 1000;
 
 /** Starts the background loops. @returns a function that ends them and waits for runs under way */
-export function startBackground({ db }: Services, onError: (error: unknown) => void): () => Promise<void> {
-  const purge = startPoller(() => purgeKeys(db), PURGE_INTERVAL_MS, onError);
-  return () => purge.stop();
+export function startBackground(
+  { db, metrics }: Services,
+  onError: (error: unknown) => void,
+): () => Promise<void> {
+  const loops = [
+    startPoller(() => purgeKeys(db), PURGE_INTERVAL_MS, onError),
+    startPoller(() => sweepOverdueOrders(db, metrics), SWEEP_INTERVAL_MS, onError),
+  ];
+  return async () => {
+    await Promise.all(loops.map((loop) => loop.stop()));
+  };
 }

@@ -18,6 +18,15 @@ export async function lockProducts(tx: Tx, ids: readonly number[]): Promise<Map<
   return toMap(await selectStock(tx, ids).orderBy('id').forUpdate().execute());
 }
 
+/**
+ * Locks those of the products that nobody else holds at this moment, and waits for none; the others are missing from the
+ * map. Who holds products already may only take more of them this way: waiting for one out of the order of the ids is
+ * how a circle begins. What this transaction holds itself is never skipped, and is read as it stands now.
+ */
+export async function lockFreeProducts(tx: Tx, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
+  return toMap(await selectStock(tx, ids).orderBy('id').forUpdate().skipLocked().execute());
+}
+
 /** The same rows without a lock: good for a preview, and for nothing that is written. */
 export async function findStock(db: Db, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
   return toMap(await selectStock(db, ids).execute());
@@ -39,10 +48,16 @@ function toMap(rows: readonly LockedProduct[]): Map<number, LockedProduct> {
  * Writes changes of stock and their movements, in one statement. The products must be locked by this transaction: the
  * counters after each change were computed from the locked rows, and the last one of a product is what is stored.
  * A transaction raises a product's version once, however many changes it makes.
+ * @param writtenLater products whose counters the transaction goes on to change: for these, only movements are written
  */
-export async function writeStockChanges(tx: Tx, changes: readonly StockChange[]): Promise<void> {
+export async function writeStockChanges(
+  tx: Tx,
+  changes: readonly StockChange[],
+  writtenLater: ReadonlySet<number> = new Set(),
+): Promise<void> {
   if (changes.length === 0) return;
-  const counters = [...new Map(changes.map((change) => [change.productId, change])).values()];
+  const last = new Map(changes.map((change) => [change.productId, change]));
+  const counters = [...last.values()].filter(({ productId }) => !writtenLater.has(productId));
   await sql`
     with changed as (
       update products p

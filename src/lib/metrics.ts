@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Everything that `/metrics` shows. One registry an app, so that tests do not share counters. */
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -42,6 +42,17 @@ export function createMetrics() {
       name: 'order_transitions_total',
       help: 'Orders moved to another state, by hand or by a payment event',
       labelNames: ['to'] as const,
+      registers,
+    }),
+    ordersExpired: new Counter({
+      name: 'orders_expired_total',
+      help: 'Orders that were not paid in time, by what found them: the sweep, an order in need of their stock, a late payment or a request',
+      labelNames: ['by'] as const,
+      registers,
+    }),
+    ordersOverdue: new Gauge({
+      name: 'orders_overdue_seconds',
+      help: 'For how long the longest overdue order had waited when the sweep last looked',
       registers,
     }),
     paymentEvents: new Counter({

@@ -14,6 +14,25 @@ export interface AcceptedOrder {
   totalCents: number;
 }
 
+/** Products of an order have less than it asks for. */
+export class InsufficientStock extends AppError {
+  readonly productIds: readonly number[];
+  /** Overdue orders hold some of it, which could not be had without waiting (`expire-orders.ts`). */
+  heldByOverdue = false;
+
+  constructor(first: Shortage, shortages: readonly Shortage[]) {
+    const detail = `Insufficient stock. Available: ${first.available}, Requested: ${first.requested}`;
+    super('insufficient_stock', detail, { fields: { shortages } });
+    this.productIds = shortages.map(({ product_id }) => product_id);
+  }
+}
+
+interface Shortage {
+  product_id: number;
+  available: number;
+  requested: number;
+}
+
 /**
  * Decides one order on products as they stand: all of it or nothing. Pure; the caller holds the locks.
  * An unknown product is told before an inactive one, and that before missing stock; a total that no column holds comes
@@ -48,7 +67,7 @@ export function decideOrder(
   return { lines, totalCents: total };
 }
 
-function shortageOf(lines: readonly OrderLine[]): AppError | undefined {
+function shortageOf(lines: readonly OrderLine[]): InsufficientStock | undefined {
   const shortages = lines
     .filter(({ product, quantity }) => quantity > sellable(product))
     .map(({ product, quantity }) => ({
@@ -57,10 +76,5 @@ function shortageOf(lines: readonly OrderLine[]): AppError | undefined {
       requested: quantity,
     }));
   const [first] = shortages;
-  if (first === undefined) return undefined;
-  return new AppError(
-    'insufficient_stock',
-    `Insufficient stock. Available: ${first.available}, Requested: ${first.requested}`,
-    { fields: { shortages } },
-  );
+  return first === undefined ? undefined : new InsufficientStock(first, shortages);
 }

@@ -4,17 +4,17 @@ import type { Db } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
 import type { Once } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
-import { findStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
-import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { decideOrder } from './decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
-import type { OrderStatus } from './order-state.ts';
-import { applyTransitions } from './order-transition.ts';
+import { expireOverdue } from './expire-orders.ts';
+import { findSellableStock } from './expire-orders.repository.ts';
+import { expiryTime, type OrderStatus } from './order-state.ts';
+import { applyTransitions, invalidTransition } from './order-transition.ts';
 import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
 import type { OrderPlacer } from './order-placer.ts';
 import { previewOrder } from './place-orders.ts';
@@ -25,11 +25,12 @@ export interface OrderServiceDependencies {
   db: Db;
   placer: OrderPlacer;
   reader: IdReader<Order>;
-  clock: Clock;
   metrics: Metrics;
+  /** How long an order may stay unpaid; 0 for ever. */
+  ttlMinutes: number;
 }
 
-export function createOrderService({ db, placer, reader, clock, metrics }: OrderServiceDependencies) {
+export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: OrderServiceDependencies) {
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
     async place(order: NewOrder, caller: Caller, key: IdempotencyKey | undefined): Promise<Once<Order>> {
@@ -45,13 +46,13 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
 
     /** What placing would answer now. Nothing is locked, reserved or written. */
     async preview(order: NewOrder): Promise<OrderPreview> {
-      const products = await findStock(
+      const { products, now } = await findSellableStock(
         db,
         order.items.map(({ productId }) => productId),
       );
       const decision = decideOrder(order, products);
       if (decision instanceof AppError) throw decision;
-      return previewOrder(order, decision, new Date(clock.nowMs()).toISOString());
+      return previewOrder(order, decision, now, expiryTime(now, ttlMinutes));
     },
 
     async get(id: number): Promise<Order> {
@@ -70,21 +71,33 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
       return events.length === 0 ? notFound() : events.map(toTransition);
     },
 
-    /** @throws AppError order_not_found, version_mismatch, invalid_status_transition */
+    /**
+     * An overdue order expires here, whatever is asked for, and is then what the request meets: the answer is the same
+     * as after the sweep.
+     * @throws AppError order_not_found, version_mismatch, invalid_status_transition
+     */
     async changeStatus(
       id: number,
       to: OrderStatus,
       caller: Caller,
       ifMatch: VersionMatch | undefined,
     ): Promise<Order> {
-      const order = await inTransaction(db, async (tx) => {
+      const { order, isExpired } = await inTransaction(db, async (tx) => {
         const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
+        const [expired] = await expireOverdue(tx, current, caller);
+        if (expired !== undefined) return { order: expired, isExpired: true };
         requireVersion(ifMatch, current);
         const [after] = await applyTransitions(tx, [
           { order: current, steps: [to], cause: 'request', caller },
         ]);
-        return after ?? notFound();
+        return { order: after ?? notFound(), isExpired: false };
       });
+      if (isExpired) {
+        // Refused only now, because a refusal inside of the transaction would take the expiry back.
+        metrics.ordersExpired.inc({ by: 'request' });
+        requireVersion(ifMatch, order);
+        throw invalidTransition(order.status, to);
+      }
       metrics.orderTransitions.inc({ to });
       return order;
     },

@@ -4,6 +4,7 @@ import type { NewEvent } from '../events/event.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
+import { expiryOf, findExpiriesOf } from '../orders/expire-orders.ts';
 import { lockOrders } from '../orders/order.repository.ts';
 import { applyTransitions } from '../orders/order-transition.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
@@ -27,6 +28,7 @@ import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons 
  * - The insert of the events' identities is the gate: it comes before every effect and in the same transaction, so
  *   after a crash there are both or neither.
  * - An event for an unknown order leaves nothing behind, so that a later delivery can succeed.
+ * - An order that is overdue by now expires first, in the same transaction, whether or not the sweep has come by.
  * - Money that buys nothing is never dropped: it becomes a payment exception, told by an event.
  */
 export interface Delivery {
@@ -39,9 +41,11 @@ interface Accepted extends Delivery {
   order: Order | undefined;
   decision: PaymentDecision;
   steps: OrderStatus[];
+  /** The order expires before the event can do anything to it. */
+  expires: boolean;
 }
 
-export type ApplyResult = PaymentResult | AppError;
+export type ApplyResult = (PaymentResult & { expired?: true }) | AppError;
 
 /** @returns one result for each delivery, in their order */
 export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
@@ -54,6 +58,7 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     tx,
     deliveries.map(({ event }) => event.identity),
   );
+  const expiries = await findExpiriesOf(tx, [...orders.values()]);
   const accepted = new Map<string, Accepted>();
   const results = deliveries.map((delivery): ApplyResult => {
     const { identity, orderId } = delivery.event;
@@ -61,12 +66,14 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     if (before !== undefined)
       return { status: 'already_processed', ...named(before.orderId), outcome: before.outcome };
     const order = orderId === null ? undefined : orders.get(orderId);
-    const decision = decide(delivery.event, order);
+    const expiry = order && expiries.get(order.id);
+    const decision = decide(delivery.event, order, expiry !== undefined);
     if (decision instanceof AppError) return decision;
     known.set(identity, { orderId, outcome: decision.outcome });
     const steps = decision.outcome === 'processed' ? [decision.to] : [];
-    accepted.set(identity, { ...delivery, order, decision, steps });
-    return toResult(decision, orderId);
+    const expires = expiry === 'overdue' && isPaymentEventType(delivery.event.type);
+    accepted.set(identity, { ...delivery, order, decision, steps, expires });
+    return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
   });
   const paid = await writeAccepted(tx, [...accepted.values()]);
   return results.map((result) => {
@@ -78,13 +85,17 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
   });
 }
 
-function decide(event: PaymentEvent, order: Order | undefined): PaymentDecision | AppError {
+function decide(
+  event: PaymentEvent,
+  order: Order | undefined,
+  hasExpired: boolean,
+): PaymentDecision | AppError {
   if (!isPaymentEventType(event.type)) {
     return { outcome: 'ignored', reason: `Events of the type ${event.type} are not used` };
   }
   if (order === undefined) return new AppError('order_not_found', 'Order not found');
   const amounts = { amountCents: event.amountCents, totalCents: toCents(order.total) };
-  return decidePayment(event.type, order.status, amounts);
+  return decidePayment(event.type, hasExpired ? 'EXPIRED' : order.status, amounts);
 }
 
 /** The order that an answer names; events of unused types may name none. */
@@ -122,12 +133,13 @@ async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map
   );
   const moved = await applyTransitions(
     tx,
-    accepted.flatMap(({ event, order, steps, caller }) =>
+    accepted.flatMap(({ event, order, steps, expires, caller }) => {
+      if (order !== undefined && expires) return [expiryOf(order, caller.requestId)];
       // No money is due back: either none was taken, or the refund is what this event, or a kept one, says.
-      order === undefined || steps.length === 0
+      return order === undefined || steps.length === 0
         ? []
-        : [{ order, steps, cause: event.type, refundDue: false, caller }],
-    ),
+        : [{ order, steps, cause: event.type, refundDue: false, caller }];
+    }),
   );
   await writeReviews(tx, accepted, eventIds);
   await settleKeptRefunds(tx, keptRefunds, accepted);

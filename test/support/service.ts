@@ -21,6 +21,7 @@ export interface TestServiceOptions {
   poolSize?: number;
   webhookSecrets?: readonly string[];
   clock?: Clock;
+  orderTtlMinutes?: number;
 }
 
 /** The whole service in this process, on a database of its own, without a port: requests are injected. */
@@ -67,6 +68,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     lane: own.lane,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
+    orderTtlMinutes: options.orderTtlMinutes ?? 0,
   });
   const app = await buildApp({
     config: { webhookSecrets: options.webhookSecrets ?? [WEBHOOK_SECRET], trustProxy: false },

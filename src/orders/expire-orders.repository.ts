@@ -1,0 +1,162 @@
+import { sql } from 'kysely';
+
+import { plainArray } from '../db/pg-array.ts';
+import type { Db, Tx } from '../db/types.ts';
+import type { LockedProduct } from '../inventory/stock.repository.ts';
+import { orderColumns, orderItems, type OrderRow, rowToOrder } from './order.repository.ts';
+import type { Order } from './order.ts';
+
+/*
+ * Which orders are overdue: unpaid, and past their time.
+ *
+ * The database's now() decides, which is the time of the transaction, rounded to the millisecond as every time is
+ * stored. So what decides is what is written: an order's `order.paid` is always dated before its expires_at, and its
+ * `order.expired` never. A transaction begins after the requests that it serves have arrived, so what was overdue then
+ * is overdue for it. One that waits for a lock past an order's time may still pay that order: the payment came in time.
+ * Which clock it is decides who wins, never whether both do: whoever has the lock on the order's row finds what the one
+ * before has made of it.
+ */
+const overdue = sql<boolean>`(orders.status = 'PENDING' and orders.expires_at <= now()::timestamptz(3))`;
+
+/**
+ * Locks overdue orders, the longest overdue first, and leaves out those that others hold: another sweep, a payment, a
+ * buyer in need of the stock. It waits for nobody, so neither the number of sweeps nor the order of these locks matters.
+ */
+export async function claimOverdue(tx: Tx, limit: number): Promise<Order[]> {
+  const rows = await tx
+    .selectFrom('orders')
+    .select(orderColumns)
+    .select(orderItems.as('items'))
+    .where(overdue)
+    .orderBy('expires_at')
+    // A literal, because the planner takes a limit that it cannot see for a tenth of the table.
+    .limit(sql.lit(limit))
+    .forUpdate()
+    .skipLocked()
+    .execute();
+  return rows.map(rowToOrder);
+}
+
+/** For how many seconds the longest overdue order has been so; undefined when none is. */
+export async function findLongestOverdue(db: Db): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('orders')
+    .select(sql<number>`extract(epoch from now() - expires_at)::float8`.as('seconds'))
+    .where(overdue)
+    .orderBy('expires_at')
+    .limit(sql.lit(1))
+    .executeTakeFirst();
+  return row?.seconds;
+}
+
+/**
+ * Overdue orders that hold one of the products, the longest overdue first. They are found by way of the overdue ones, of
+ * which the sweep leaves few, and not by way of the product's orders, which may be millions: where nothing is overdue,
+ * this is one look at the end of an index. `offset 0` keeps the planner from turning that around.
+ */
+function overdueHolds(productIds: readonly number[], limit: number) {
+  return sql`
+    select id from orders
+     where ${overdue}
+       and exists (
+         select from order_items i
+          where i.order_id = orders.id and i.product_id = any(${plainArray(productIds)}::bigint[])
+         offset 0
+       )
+     order by expires_at
+     limit ${sql.lit(limit)}`;
+}
+
+const lockedOrder = sql`select ${sql.join(orderColumns.map((column) => sql.ref(column)))}, ${orderItems} as items`;
+
+export interface ClaimedHolds {
+  orders: Order[];
+  /** Products of overdue orders that somebody else holds at this moment. */
+  productsLeft: Set<number>;
+}
+
+/** The same as `claimOverdue`, of the orders that hold one of the products. */
+export async function claimOverdueHolds(
+  tx: Tx,
+  productIds: readonly number[],
+  limit: number,
+): Promise<ClaimedHolds> {
+  const { rows } = await sql<OrderRow & { productsLeft: number[] | null }>`
+    with overdue as materialized (${overdueHolds(productIds, limit)}
+    ), claimed as materialized (
+      ${lockedOrder} from orders
+       where id = any(array(select id from overdue)) and ${overdue}
+       order by id
+         for update of orders skip locked
+    )
+    select claimed.*,
+           case when claimed.id is null then (
+             select json_agg(product_id) from order_items where order_id = overdue.id
+           ) end as "productsLeft"
+      from overdue left join claimed on claimed.id = overdue.id
+     order by overdue.id
+  `.execute(tx);
+  return {
+    orders: rows.filter(({ productsLeft }) => productsLeft === null).map(rowToOrder),
+    productsLeft: new Set(rows.flatMap(({ productsLeft }) => productsLeft ?? [])),
+  };
+}
+
+/**
+ * Locks the overdue orders that hold one of the products, in the order of their ids, and waits for those that others
+ * hold: only for who holds no product, as everywhere where orders are locked.
+ */
+export async function lockOverdueHolds(
+  tx: Tx,
+  productIds: readonly number[],
+  limit: number,
+): Promise<Order[]> {
+  const { rows } = await sql<OrderRow>`
+    ${lockedOrder} from orders
+     where id = any(array(${overdueHolds(productIds, limit)})) and ${overdue}
+     order by id
+       for update of orders
+  `.execute(tx);
+  return rows.map(rowToOrder);
+}
+
+/** What has become, or will now become, of orders that were not paid in time, by their ids; others are missing. */
+export async function findExpiries(
+  tx: Tx,
+  ids: readonly number[],
+): Promise<Map<number, 'overdue' | 'expired'>> {
+  const { rows } = await sql<{ id: number; overdue: boolean }>`
+    select id, ${overdue} as overdue
+      from orders
+     where id = any(${plainArray(ids)}::bigint[])
+       and (${overdue} or (status = 'CANCELED' and exists (
+         select from events
+          where aggregate_type = 'order' and aggregate_id = orders.id and type = 'order.expired'
+       )))
+  `.execute(tx);
+  return new Map(rows.map((row) => [row.id, row.overdue ? 'overdue' : 'expired']));
+}
+
+export interface SellableStock {
+  products: Map<number, LockedProduct>;
+  /** The time of the reading; empty when no product was found. */
+  now: string;
+}
+
+/** Products with what an order would find: overdue holds count as released. Without a lock, so good for a preview only. */
+export async function findSellableStock(db: Db, ids: readonly number[]): Promise<SellableStock> {
+  const { rows } = await sql<LockedProduct & { now: string }>`
+    with overdue as materialized (
+      select i.product_id, sum(i.quantity)::bigint as quantity
+        from orders join order_items i on i.order_id = orders.id
+       where ${overdue} and i.product_id = any(${plainArray(ids)}::bigint[])
+       group by i.product_id
+    )
+    select id, sku, (price * 100)::bigint as "priceCents", on_hand as "onHand",
+           reserved - coalesce(overdue.quantity, 0) as reserved, active, now()::timestamptz(3) as now
+      from products left join overdue on overdue.product_id = id
+     where id = any(${plainArray(ids)}::bigint[])
+  `.execute(db);
+  const products = new Map(rows.map(({ now: _, ...product }) => [product.id, product]));
+  return { products, now: rows[0]?.now ?? '' };
+}
