@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 
 import { plainArray } from '../db/pg-array.ts';
 import type { Db, Tx } from '../db/types.ts';
@@ -50,11 +50,12 @@ export async function findLongestOverdue(db: Db): Promise<number | undefined> {
 }
 
 /**
- * Overdue orders that hold one of the products, the longest overdue first. They are found by way of the overdue ones, of
- * which the sweep leaves few, and not by way of the product's orders, which may be millions: where nothing is overdue,
- * this is one look at the end of an index. `offset 0` keeps the planner from turning that around.
+ * The ids of overdue orders that hold one of the products, the longest overdue first. They are found by way of the
+ * overdue ones, of which the sweep leaves few (a look at each takes a microsecond), and not by way of the product's
+ * orders, which may be millions: where nothing is overdue, this is one look at the end of an index. `offset 0` keeps the
+ * planner from turning that around.
  */
-function overdueHolds(productIds: readonly number[], limit: number) {
+function overdueHolds(productIds: readonly number[], limit: number): RawBuilder<unknown> {
   return sql`
     select id from orders
      where ${overdue}
@@ -67,11 +68,11 @@ function overdueHolds(productIds: readonly number[], limit: number) {
      limit ${sql.lit(limit)}`;
 }
 
-const lockedOrder = sql`select ${sql.join(orderColumns.map((column) => sql.ref(column)))}, ${orderItems} as items`;
+const wholeOrder = sql`${sql.join(orderColumns.map((column) => sql.ref(column)))}, ${orderItems} as items`;
 
 export interface ClaimedHolds {
   orders: Order[];
-  /** Products of overdue orders that somebody else holds at this moment. */
+  /** Products of overdue orders that are left, because somebody else holds them or there are too many. */
   productsLeft: Set<number>;
 }
 
@@ -81,24 +82,27 @@ export async function claimOverdueHolds(
   productIds: readonly number[],
   limit: number,
 ): Promise<ClaimedHolds> {
-  const { rows } = await sql<OrderRow & { productsLeft: number[] | null }>`
-    with overdue as materialized (${overdueHolds(productIds, limit)}
+  const lookAt = 2 * limit;
+  const { rows } = await sql<OrderRow & { id: number | null; found: number; productsLeft: number[] | null }>`
+    with found as materialized (${overdueHolds(productIds, lookAt)}
     ), claimed as materialized (
-      ${lockedOrder} from orders
-       where id = any(array(select id from overdue)) and ${overdue}
+      select ${wholeOrder} from orders
+       where id = any(array(select id from found)) and ${overdue}
        order by id
+       limit ${sql.lit(limit)}
          for update of orders skip locked
     )
-    select claimed.*,
-           case when claimed.id is null then (
-             select json_agg(product_id) from order_items where order_id = overdue.id
-           ) end as "productsLeft"
-      from overdue left join claimed on claimed.id = overdue.id
-     order by overdue.id
+    select claimed.*, (select count(*) from found) as found,
+           (select json_agg(distinct i.product_id)
+              from found join order_items i on i.order_id = found.id
+             where found.id not in (select id from claimed)) as "productsLeft"
+      from (values (1)) as always left join claimed on true
   `.execute(tx);
+  const { found = 0, productsLeft = null } = rows[0] ?? {};
   return {
-    orders: rows.filter(({ productsLeft }) => productsLeft === null).map(rowToOrder),
-    productsLeft: new Set(rows.flatMap(({ productsLeft }) => productsLeft ?? [])),
+    orders: rows.filter(({ id }) => id !== null).map(rowToOrder),
+    // Beyond what was looked at, there may be any of them.
+    productsLeft: new Set(found < lookAt ? (productsLeft ?? []) : productIds),
   };
 }
 
@@ -112,7 +116,7 @@ export async function lockOverdueHolds(
   limit: number,
 ): Promise<Order[]> {
   const { rows } = await sql<OrderRow>`
-    ${lockedOrder} from orders
+    select ${wholeOrder} from orders
      where id = any(array(${overdueHolds(productIds, limit)})) and ${overdue}
      order by id
        for update of orders
@@ -143,13 +147,20 @@ export interface SellableStock {
   now: string;
 }
 
-/** Products with what an order would find: overdue holds count as released. Without a lock, so good for a preview only. */
+/**
+ * Products with what an order would find: overdue holds count as released. Without a lock, so good for a preview only.
+ * The way to them is that of `overdueHolds`.
+ */
 export async function findSellableStock(db: Db, ids: readonly number[]): Promise<SellableStock> {
   const { rows } = await sql<LockedProduct & { now: string }>`
     with overdue as materialized (
       select i.product_id, sum(i.quantity)::bigint as quantity
-        from orders join order_items i on i.order_id = orders.id
-       where ${overdue} and i.product_id = any(${plainArray(ids)}::bigint[])
+        from orders cross join lateral (
+          select product_id, quantity from order_items
+           where order_id = orders.id and product_id = any(${plainArray(ids)}::bigint[])
+          offset 0
+        ) i
+       where ${overdue}
        group by i.product_id
     )
     select id, sku, (price * 100)::bigint as "priceCents", on_hand as "onHand",

@@ -113,7 +113,6 @@ export async function releaseOverdueHolds(
       else if (product !== undefined) product.reserved -= quantity;
     }
   }
-  if (claimed.orders.length === HOLDS_MAX) for (const id of short) productsLeft.add(id);
   return { orders, products, productsLeft };
 }
 

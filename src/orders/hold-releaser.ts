@@ -13,13 +13,15 @@ import type { OrderPlacer } from './order-placer.ts';
  * The transaction that places orders takes what it finds overdue, but it must not wait: two that need the same overdue
  * basket, each holding another product of it, would refuse both buyers, and so would a sweep that is half done. Such a
  * refusal says so. Then the overdue orders are expired by a transaction of their own, which locks in the usual order and
- * so may wait, and the order is placed again; its second refusal stands.
+ * so may wait, and the order is placed again.
  */
 
 /** Products of orders that were refused together: more of them would only make one transaction longer. */
 const MAX_BATCH = 100;
 /** As many as orders may wait to be placed. */
 const MAX_QUEUE = 5000;
+/** Each round expires a hundred orders, or waits for somebody who does; what is refused after that stays refused. */
+const ROUNDS_MAX = 10;
 
 export function releaseHolds(
   placer: OrderPlacer,
@@ -41,17 +43,19 @@ export function releaseHolds(
 
   return {
     async place(placement) {
-      try {
-        return await placer.place(placement);
-      } catch (refusal) {
-        if (!(refusal instanceof InsufficientStock && refusal.heldByOverdue)) throw refusal;
+      for (let round = 1; ; round++) {
         try {
-          await batcher.submit(refusal.productIds);
-        } catch (error) {
-          // Who holds the overdue order for so long may yet pay it, so that it is as good as taken.
-          throw isLockTimeout(error) ? refusal : error;
+          return await placer.place(placement);
+        } catch (refusal) {
+          const isHeld = refusal instanceof InsufficientStock && refusal.heldByOverdue;
+          if (!isHeld || round > ROUNDS_MAX) throw refusal;
+          try {
+            await batcher.submit(refusal.productIds);
+          } catch (error) {
+            // Who holds the overdue order for so long may yet pay it: it is as good as taken.
+            throw isLockTimeout(error) ? refusal : error;
+          }
         }
-        return placer.place(placement);
       }
     },
     async stop() {

@@ -1,13 +1,17 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 
+import { letTimePass, sweep } from './expiry.ts';
 import {
   applyEvent,
   type EventType,
   expectAgreement,
+  expire,
+  isOverdue,
   type Model,
   type ModelOrder,
   type ModelProduct,
+  releaseFor,
   type Step,
   stockOf,
   takeStep,
@@ -85,10 +89,13 @@ async function placeOrder(model: Model, { service, run }: Real, items: Items, ke
   } else if (known !== undefined) {
     expect([answer.status, answer.text]).toEqual([201, known.text]);
     expect(answer.headers['idempotency-replayed']).toBe('true');
-  } else if (items.some(({ product, quantity }) => quantity > stockOf(product))) {
-    expectShortages(items, answer);
   } else {
+    const released = releaseFor(model, items).flatMap((order) => order.items.map(({ product }) => product));
+    if (items.some(({ product, quantity }) => quantity > stockOf(product)))
+      return expectShortages(items, answer);
     acceptOrder(model, items, answer);
+    // Released and sold by one transaction.
+    for (const { product } of items) if (released.includes(product)) product.version -= 1;
     if (key !== undefined) model.keys.set(key, { command: asked, text: answer.text });
   }
 }
@@ -113,18 +120,31 @@ function acceptOrder(model: Model, items: Items, { status, body, headers }: Answ
     product.version += 1;
   }
   const order = { id: body.id, status: 'PENDING', items, cents, version: 1 } as const;
-  model.orders.push({ ...order, refundDue: false, refundKept: false });
+  model.orders.push({ ...order, refundDue: false, refundKept: false, overdue: false });
 }
 
 async function changeStatus(order: ModelOrder, { service }: Real, to: Step, byDelete: boolean) {
   const url = `/orders/${order.id}`;
   const answer = await (byDelete ? service.call('DELETE', url) : service.call('PUT', url, { status: to }));
+  if (isOverdue(order)) expire([order]);
   const detail = `Invalid status transition from ${order.status} to ${to}`;
   if (takeStep(order, to)) {
     expect(answer.status).toBe(byDelete ? 204 : 200);
   } else {
     expect([answer.status, answer.body.detail]).toEqual([400, detail]);
   }
+}
+
+async function passTime(order: ModelOrder, { service }: Real): Promise<void> {
+  if (order.status !== 'PENDING') return;
+  await letTimePass(service, [order.id]);
+  order.overdue = true;
+}
+
+async function sweepAll(model: Model, { service }: Real): Promise<void> {
+  const overdue = model.orders.filter(isOverdue);
+  expire(overdue);
+  expect(await sweep(service)).toBe(overdue.length);
 }
 
 interface Delivery {
@@ -209,6 +229,15 @@ const steps = fc
       ),
   );
 
+const passings = indexes.map(
+  (index) =>
+    new Command(`let the time of order ${index} pass`, 'orders', (model, real) =>
+      passTime(pick(model.orders, index), real),
+    ),
+);
+
+const sweeps = fc.constant(new Command('sweep', 'nothing', sweepAll));
+
 const deliveries = fc
   .record({
     index: indexes,
@@ -234,8 +263,10 @@ export const commands = [
   { arbitrary: orders, weight: 3 },
   { arbitrary: deliveries, weight: 3 },
   { arbitrary: steps, weight: 2 },
+  { arbitrary: passings, weight: 2 },
   { arbitrary: creates, weight: 1 },
   { arbitrary: stockEdits, weight: 1 },
   { arbitrary: repeats, weight: 1 },
+  { arbitrary: sweeps, weight: 1 },
   { arbitrary: strangers, weight: 1 },
 ].flatMap(({ arbitrary, weight }) => Array<typeof arbitrary>(weight).fill(arbitrary));

@@ -24,6 +24,8 @@ export interface ModelOrder {
   refundDue: boolean;
   /** A refund of the whole total came before the payment. */
   refundKept: boolean;
+  /** Its time is up; while it is PENDING, whoever comes for it or for its stock makes it expire. */
+  overdue: boolean;
 }
 
 export interface Model {
@@ -61,10 +63,36 @@ function giveBack({ product, quantity }: ModelOrder['items'][number], to: Step):
   product.version += 1;
 }
 
+export const isOverdue = ({ status, overdue }: ModelOrder): boolean => status === 'PENDING' && overdue;
+
+/** One transaction cancels orders and gives back what they hold; it raises the version of each product once. */
+export function expire(orders: readonly ModelOrder[]): void {
+  const items = orders.flatMap((order) => order.items);
+  for (const { product, quantity } of items) product.reserved -= quantity;
+  for (const product of new Set(items.map((item) => item.product))) product.version += 1;
+  for (const order of orders) {
+    order.status = 'CANCELED';
+    order.version += 1;
+  }
+}
+
+/** An order finds too little: what is overdue and holds some of it expires, and all that it holds is given back. */
+export function releaseFor(model: Model, items: ModelOrder['items']): ModelOrder[] {
+  const short = new Set(
+    items.filter((item) => item.quantity > stockOf(item.product)).map((item) => item.product),
+  );
+  const released = model.orders.filter(
+    (order) => isOverdue(order) && order.items.some(({ product }) => short.has(product)),
+  );
+  expire(released);
+  return released;
+}
+
 export type EventType = 'succeeded' | 'failed' | 'refunded';
 
 /** Applies an event that was not seen before. @returns the answer's status and, after a payment, the order's state */
 export function applyEvent(model: Model, order: ModelOrder, type: EventType, cents: number | undefined) {
+  if (isOverdue(order)) expire([order]);
   const whole = cents === undefined || cents === order.cents;
   const review = () => {
     model.reviews += 1;
