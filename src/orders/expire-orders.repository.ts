@@ -168,6 +168,7 @@ export async function findSellableStock(db: Db, ids: readonly number[]): Promise
       from products left join overdue on overdue.product_id = id
      where id = any(${plainArray(ids)}::bigint[])
   `.execute(db);
-  const products = new Map(rows.map(({ now: _, ...product }) => [product.id, product]));
+  const products = new Map<number, LockedProduct>();
+  for (const { now: _, ...product } of rows) products.set(product.id, product);
   return { products, now: rows[0]?.now ?? '' };
 }

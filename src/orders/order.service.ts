@@ -1,6 +1,6 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
-import type { Db } from '../db/types.ts';
+import type { Db, Tx } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
 import type { Once } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
@@ -71,28 +71,15 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
       return events.length === 0 ? notFound() : events.map(toTransition);
     },
 
-    /**
-     * An overdue order expires here, whatever is asked for, and is then what the request meets: the answer is the same
-     * as after the sweep.
-     * @throws AppError order_not_found, version_mismatch, invalid_status_transition
-     */
+    /** @throws AppError order_not_found, version_mismatch, invalid_status_transition */
     async changeStatus(
       id: number,
       to: OrderStatus,
       caller: Caller,
       ifMatch: VersionMatch | undefined,
     ): Promise<Order> {
-      const { order, isExpired } = await inTransaction(db, async (tx) => {
-        const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
-        const [expired] = await expireOverdue(tx, current, caller);
-        if (expired !== undefined) return { order: expired, isExpired: true };
-        requireVersion(ifMatch, current);
-        const [after] = await applyTransitions(tx, [
-          { order: current, steps: [to], cause: 'request', caller },
-        ]);
-        return { order: after ?? notFound(), isExpired: false };
-      });
-      if (isExpired) {
+      const { order, hasExpired } = await inTransaction(db, (tx) => moveOrder(tx, id, to, caller, ifMatch));
+      if (hasExpired) {
         // Refused only now, because a refusal inside of the transaction would take the expiry back.
         metrics.ordersExpired.inc({ by: 'request' });
         requireVersion(ifMatch, order);
@@ -102,6 +89,22 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
       return order;
     },
   };
+}
+
+/** An overdue order expires, whatever is asked for; then the answer is that of the order as the sweep would leave it. */
+async function moveOrder(
+  tx: Tx,
+  id: number,
+  to: OrderStatus,
+  caller: Caller,
+  ifMatch: VersionMatch | undefined,
+): Promise<{ order: Order; hasExpired: boolean }> {
+  const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
+  const [expired] = await expireOverdue(tx, current, caller);
+  if (expired !== undefined) return { order: expired, hasExpired: true };
+  requireVersion(ifMatch, current);
+  const [after] = await applyTransitions(tx, [{ order: current, steps: [to], cause: 'request', caller }]);
+  return { order: after ?? notFound(), hasExpired: false };
 }
 
 type Transition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { sweep } from '../support/expiry.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -37,6 +38,19 @@ async function cancelLastOrder() {
   return call('DELETE', `/orders/${last?.id}`);
 }
 
+/** The last order, at the end of its time; the answer is made up. */
+async function sweepLastOrder() {
+  await service.database.query(
+    'update orders set expires_at = clock_timestamp() where id = (select max(id) from orders)',
+  );
+  return { status: await sweep(service) };
+}
+
+async function payLastOrder() {
+  const [last] = await service.database.query<{ id: number }>('select max(id)::int as id from orders');
+  return pay('payment.succeeded', last?.id ?? 0);
+}
+
 /** The golden list: every command of a life, and exactly what it tells. */
 test('one command, one exact list of events; refused and repeated commands tell nothing', async () => {
   const product = { sku: 'GOLDEN', name: 'x', price: 10, stock: 10 };
@@ -67,6 +81,9 @@ test('one command, one exact list of events; refused and repeated commands tell 
     ['cancel it', () => call('DELETE', '/orders/1'), '400'],
     ['place an order', () => call('POST', '/orders', order), '201', 'order.created 1'],
     ['cancel the last order', cancelLastOrder, '204', 'order.canceled 2'],
+    ['place another order', () => call('POST', '/orders', order), '201', 'order.created 1'],
+    ['let it expire', sweepLastOrder, '1', 'order.expired 2'],
+    ['pay it late', payLastOrder, '200', 'payment.review_required 1'],
     ['delete the product', () => call('DELETE', '/products/1'), '400'],
     [
       'create another',

@@ -130,15 +130,15 @@ describe('a preview', () => {
   });
 });
 
-describe('what it costs', () => {
-  /** The statements of what the call does. */
-  async function statementsOf(call: () => Promise<unknown>): Promise<string[]> {
-    const texts: string[] = [];
-    observeStatements(service, ({ text }) => texts.push(text));
-    await call();
-    return texts;
-  }
+/** The statements that a call sends. */
+async function statementsOf(call: () => Promise<unknown>): Promise<string[]> {
+  const texts: string[] = [];
+  observeStatements(service, ({ text }) => texts.push(text));
+  await call();
+  return texts;
+}
 
+describe('what it costs', () => {
   test('nothing where nothing is short, and one statement for a batch of 20 buyers of a product that is sold out', async () => {
     const { id } = await service.createProduct({ stock: 20 });
     const soldOut = await service.createProduct({ stock: 0 });

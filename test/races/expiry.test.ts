@@ -80,8 +80,9 @@ test('100 orders reach their time while they are paid, swept and wanted by a buy
       () => other.pay(event),
       () => service.call('PUT', `/orders/${order.id}`, { status: 'PAID' }),
     ];
-    const turned = contenders.map((_, n) => contenders[(n + round) % contenders.length]?.());
-    await Promise.all(turned);
+    const first = round % contenders.length;
+    const turned = [...contenders.slice(first), ...contenders.slice(0, first)];
+    await Promise.all(turned.map(async (contender) => contender()));
     const ending = await endingOf(service, order.id);
     endings[ending] = (endings[ending] ?? 0) + 1;
   }

@@ -138,7 +138,7 @@ test('among a million orders, 300 overdue ones are found without a look at the o
   await client.query('set plan_cache_mode = force_generic_plan');
   for (const { text, values } of statements) {
     const plan = planIn((await client.query(`explain (analyze, format json) ${text}`, values)).rows);
-    expect(scannedBy(plan), text).toEqual([]);
-    expect(rowsLookedAt(plan), text).toBeLessThan(2000);
+    expect([text, scannedBy(plan)]).toEqual([text, []]);
+    expect(rowsLookedAt(plan)).toBeLessThan(2000);
   }
 });

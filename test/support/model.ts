@@ -65,27 +65,30 @@ function giveBack({ product, quantity }: ModelOrder['items'][number], to: Step):
 
 export const isOverdue = ({ status, overdue }: ModelOrder): boolean => status === 'PENDING' && overdue;
 
-/** One transaction cancels orders and gives back what they hold; it raises the version of each product once. */
-export function expire(orders: readonly ModelOrder[]): void {
+/**
+ * One transaction cancels orders and gives back what they hold; it raises the version of each product once.
+ * @returns those products
+ */
+export function expire(orders: readonly ModelOrder[]): Set<ModelProduct> {
   const items = orders.flatMap((order) => order.items);
+  const products = new Set(items.map((item) => item.product));
   for (const { product, quantity } of items) product.reserved -= quantity;
-  for (const product of new Set(items.map((item) => item.product))) product.version += 1;
+  for (const product of products) product.version += 1;
   for (const order of orders) {
     order.status = 'CANCELED';
     order.version += 1;
   }
+  return products;
 }
 
 /** An order finds too little: what is overdue and holds some of it expires, and all that it holds is given back. */
-export function releaseFor(model: Model, items: ModelOrder['items']): ModelOrder[] {
+export function releaseFor(model: Model, items: ModelOrder['items']): Set<ModelProduct> {
   const short = new Set(
     items.filter((item) => item.quantity > stockOf(item.product)).map((item) => item.product),
   );
-  const released = model.orders.filter(
-    (order) => isOverdue(order) && order.items.some(({ product }) => short.has(product)),
+  return expire(
+    model.orders.filter((order) => isOverdue(order) && order.items.some(({ product }) => short.has(product))),
   );
-  expire(released);
-  return released;
 }
 
 export type EventType = 'succeeded' | 'failed' | 'refunded';
