@@ -29,7 +29,7 @@ export async function claimOverdue(tx: Tx, limit: number): Promise<Order[]> {
     .select(orderItems.as('items'))
     .where(overdue)
     .orderBy('expires_at')
-    // A literal, because the planner takes a limit that it cannot see for a tenth of the table.
+    // A literal, because the planner takes a limit that it cannot see for a tenth of all rows.
     .limit(sql.lit(limit))
     .forUpdate()
     .skipLocked()
@@ -93,9 +93,9 @@ export async function claimOverdueHolds(
          for update of orders skip locked
     )
     select claimed.*, (select count(*) from found) as found,
-           (select json_agg(distinct i.product_id)
-              from found join order_items i on i.order_id = found.id
-             where found.id not in (select id from claimed)) as "productsLeft"
+           (select json_agg(distinct product_id) from order_items where order_id = any(array(
+             select id from found where id not in (select id from claimed)
+           ))) as "productsLeft"
       from (values (1)) as always left join claimed on true
   `.execute(tx);
   const { found = 0, productsLeft = null } = rows[0] ?? {};

@@ -1,3 +1,4 @@
+import { isLockTimeout } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { type LockedProduct, lockFreeProducts } from '../inventory/stock.repository.ts';
@@ -61,20 +62,48 @@ export async function sweepOverdueOrders(db: Db, metrics: Metrics): Promise<numb
   if (longestOverdue === undefined) return 0;
   let swept = 0;
   for (let batch = 0; batch < SWEEP_BATCHES_MAX; batch++) {
-    const expired = await inTransaction(db, async (tx) => {
-      // Orders first, then their products, as everywhere: the wait for a product is in nobody's way.
-      const orders = await claimOverdue(tx, SWEEP_BATCH);
-      await applyTransitions(
-        tx,
-        orders.map((order) => expiryOf(order)),
-      );
-      return orders.length;
-    });
+    const { claimed, expired } = await sweepBatch(db);
     metrics.ordersExpired.inc({ by: 'sweep' }, expired);
     swept += expired;
-    if (expired < SWEEP_BATCH) break;
+    if (expired === 0 || claimed < SWEEP_BATCH) break;
   }
   return swept;
+}
+
+async function sweepBatch(db: Db): Promise<{ claimed: number; expired: number }> {
+  try {
+    return await inTransaction(db, async (tx) => {
+      // Orders first, then their products, as everywhere: so it may wait for a product.
+      const orders = await claimOverdue(tx, SWEEP_BATCH);
+      await expireAll(tx, orders);
+      return { claimed: orders.length, expired: orders.length };
+    });
+  } catch (error) {
+    if (!isLockTimeout(error)) throw error;
+    // Somebody holds a product for longer than that: only the orders that hold some of it are left for later.
+    return inTransaction(db, async (tx) => {
+      const claimed = await claimOverdue(tx, SWEEP_BATCH);
+      const products = await lockFreeProducts(tx, productsOf(claimed));
+      const orders = claimed.filter((order) => holdsOnly(order, products));
+      await expireAll(tx, orders);
+      return { claimed: claimed.length, expired: orders.length };
+    });
+  }
+}
+
+function expireAll(tx: Tx, orders: readonly Order[]): Promise<Order[]> {
+  return applyTransitions(
+    tx,
+    orders.map((order) => expiryOf(order)),
+  );
+}
+
+function productsOf(orders: readonly Order[]): number[] {
+  return [...new Set(orders.flatMap(({ items }) => items.map(({ product_id }) => product_id)))];
+}
+
+function holdsOnly({ items }: Order, products: ReadonlyMap<number, LockedProduct>): boolean {
+  return items.every(({ product_id }) => products.has(product_id));
 }
 
 export interface ReleasedHolds {
@@ -102,17 +131,14 @@ export async function releaseOverdueHolds(
   const claimed = await claimOverdueHolds(tx, [...short], HOLDS_MAX);
   const { productsLeft } = claimed;
   if (claimed.orders.length === 0 && productsLeft.size === 0) return undefined;
-  const ids = claimed.orders.flatMap(({ items }) => items.map(({ product_id }) => product_id));
-  const products = await lockFreeProducts(tx, [...new Set([...lockedIds, ...ids])]);
-  const orders = claimed.orders.filter(({ items }) => items.every((item) => products.has(item.product_id)));
-  for (const order of claimed.orders) {
-    const isReleased = orders.includes(order);
-    for (const { product_id, quantity } of order.items) {
-      const product = products.get(product_id);
-      if (!isReleased) productsLeft.add(product_id);
-      else if (product !== undefined) product.reserved -= quantity;
-    }
+  const products = await lockFreeProducts(tx, [...new Set([...lockedIds, ...productsOf(claimed.orders)])]);
+  const orders = claimed.orders.filter((order) => holdsOnly(order, products));
+  for (const { product_id, quantity } of orders.flatMap(({ items }) => items)) {
+    const product = products.get(product_id);
+    if (product !== undefined) product.reserved -= quantity;
   }
+  for (const id of productsOf(claimed.orders.filter((order) => !orders.includes(order))))
+    productsLeft.add(id);
   return { orders, products, productsLeft };
 }
 
@@ -123,9 +149,6 @@ export async function releaseOverdueHolds(
  */
 export async function expireOverdueHolds(tx: Tx, productIds: readonly number[]): Promise<number> {
   const orders = await lockOverdueHolds(tx, productIds, HOLDS_MAX);
-  await applyTransitions(
-    tx,
-    orders.map((order) => expiryOf(order)),
-  );
+  await expireAll(tx, orders);
   return orders.length;
 }
