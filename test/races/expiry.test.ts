@@ -62,6 +62,14 @@ test('two instances sweep 500 overdue orders of 10 products, while both sell wha
   await expectStockAddsUp(service.database);
 });
 
+const PAID = 'paid';
+const PAID_BY_PUT = 'paid by PUT, the webhook is a review';
+const EXPIRED = 'expired, the webhook is a review';
+const LEGAL = [PAID, PAID_BY_PUT, EXPIRED];
+
+/** Overdue for so long: the first surely, the last surely not, and those between become so at any moment of the race. */
+const AGES_MS = [1000, 3, 0, -1, -2, -4, -8, -16, -32, -60_000];
+
 test('100 orders reach their time while they are paid, swept and wanted by a buyer: paid, or expired with a review', async () => {
   const instances = await twoInstances();
   const [service, other] = instances;
@@ -70,8 +78,7 @@ test('100 orders reach their time while they are paid, swept and wanted by a buy
     const { id: product_id } = await service.createProduct({ stock: 1 });
     const order = await service.placeOrder(product_id, 1);
     const event = { event_type: 'payment.succeeded', order_id: order.id, event_id: `pay-${order.id}` };
-    // From 3 ms ago to 6 ms from now, so that the moment falls before, between and after the calls.
-    await letTimePass(service, [order.id], 3 - (round % 10));
+    await letTimePass(service, [order.id], AGES_MS[round % AGES_MS.length]);
     const contenders = [
       () => service.pay(event),
       () => sweep(other),
@@ -86,9 +93,9 @@ test('100 orders reach their time while they are paid, swept and wanted by a buy
     const ending = await endingOf(service, order.id);
     endings[ending] = (endings[ending] ?? 0) + 1;
   }
-  expect(Object.keys(endings).toSorted()).toEqual(
-    ['paid', 'paid by PUT, the webhook is a review', 'expired, the webhook is a review'].toSorted(),
-  );
+  const { [EXPIRED]: expired = 0, [PAID]: paid = 0, [PAID_BY_PUT]: paidByPut = 0 } = endings;
+  expect(Object.keys(endings).filter((ending) => !LEGAL.includes(ending))).toEqual([]);
+  expect(Math.min(expired, paid + paidByPut)).toBeGreaterThanOrEqual(10);
   await expectStockAddsUp(service.database);
 });
 
@@ -105,9 +112,9 @@ async function endingOf(service: TestService, orderId: number): Promise<string> 
     ...reviews.map((r) => r.reason),
   ].join();
   const legal: Record<string, string> = {
-    'PAID,order.created 1,order.paid 2': 'paid',
-    'PAID,order.created 1,order.paid 2,already_paid': 'paid by PUT, the webhook is a review',
-    'CANCELED,order.created 1,order.expired 2,order_expired': 'expired, the webhook is a review',
+    'PAID,order.created 1,order.paid 2': PAID,
+    'PAID,order.created 1,order.paid 2,already_paid': PAID_BY_PUT,
+    'CANCELED,order.created 1,order.expired 2,order_expired': EXPIRED,
   };
   return legal[outcome] ?? outcome;
 }
@@ -130,7 +137,7 @@ test('20 orders, each expired by 2 sweeps, 3 late webhooks, a PUT and a DELETE a
       sweep(other).then(() => undefined),
     ]);
     expect(answers.slice(0, 5).map((answer) => answer?.status)).toEqual([200, 200, 200, 400, 400]);
-    expect(await endingOf(service, id)).toBe('expired, the webhook is a review');
+    expect(await endingOf(service, id)).toBe(EXPIRED);
   });
   expect(await stockOf(service, product_id)).toEqual({ stock: 20, reserved: 0, on_hand: 20 });
   await expectStockAddsUp(service.database);
