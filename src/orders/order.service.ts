@@ -1,4 +1,4 @@
-import type { IdReader } from '../db/id-reader.ts';
+import type { IdReader, ReadyAnswer } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
@@ -24,7 +24,7 @@ export type OrderService = ReturnType<typeof createOrderService>;
 export interface OrderServiceDependencies {
   db: Db;
   placer: OrderPlacer;
-  reader: IdReader<Order>;
+  reader: IdReader;
   clock: Clock;
   metrics: Metrics;
 }
@@ -54,7 +54,7 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
       return previewOrder(order, decision, new Date(clock.nowMs()).toISOString());
     },
 
-    async get(id: number): Promise<Order> {
+    async get(id: number): Promise<ReadyAnswer> {
       return (await reader.find(id)) ?? notFound();
     },
 
