@@ -58,7 +58,7 @@ export async function placeOrders(
     ),
   );
   const results = placements.map((placement, index) => batch.decide(placement, index));
-  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(tx, batch.placed, batch.changes));
+  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.changes));
   return results;
 }
 
