@@ -17,11 +17,8 @@ export interface LockedForOrders {
   now: string;
 }
 
-interface LockRow extends Omit<LockedProduct, 'sku'> {
-  /** Null in the rows that carry an order's id. */
-  sku: string | null;
-  now: string;
-}
+/** Products come first, then the ids of orders, in rows that are otherwise empty. */
+type LockRow = (LockedProduct | { id: number; sku: null }) & { now: string | null };
 
 /**
  * Locks products in one statement, in the order of their ids, so that batches with common products wait for each other
@@ -39,9 +36,9 @@ export async function lockForOrders(
   );
   const products = new Map<number, LockedProduct>();
   const orderIds: number[] = [];
-  for (const { now: _, sku, ...row } of rows) {
-    if (sku === null) orderIds.push(row.id);
-    else products.set(row.id, { sku, ...row });
+  for (const row of rows) {
+    if (row.sku === null) orderIds.push(row.id);
+    else products.set(row.id, row);
   }
   return { products, orderIds, now: rows.at(-1)?.now ?? '' };
 }
@@ -57,8 +54,8 @@ const lockText = (wait: 'skip locked' | '') => `
   )
   select *, null as now from locked
   union all
-  select nextval('orders_id_seq'), null, null, null, null, null, now()::timestamptz(3)
-    from generate_series(1, $2::int)`;
+  select nextval('orders_id_seq'), null, null, null, null, null, case n when $2 then now()::timestamptz(3) end
+    from generate_series(1, $2::int) as n`;
 const LOCK = lockText('');
 const LOCK_FREE = lockText('skip locked');
 
@@ -77,9 +74,15 @@ export function writePlacedOrders(
   changes: readonly StockChange[],
 ): CompiledQuery {
   const orders = placed.map(({ order }) => order);
-  const items = orders.flatMap(({ id, items: lines }) =>
-    lines.map((line, position) => ({ ...line, orderId: id, position })),
-  );
+  const items = orders.flatMap((order) => order.items);
+  const itemOrderIds: number[] = [];
+  const itemPositions: number[] = [];
+  for (const { id, items: lines } of orders) {
+    for (let position = 0; position < lines.length; position += 1) {
+      itemOrderIds.push(id);
+      itemPositions.push(position);
+    }
+  }
   const counters = [...new Map(changes.map((change) => [change.productId, change])).values()];
   // In the order of $1 to $25 below.
   return CompiledQuery.raw(WRITE, [
@@ -89,8 +92,8 @@ export function writePlacedOrders(
     textArray(orders.map((o) => o.expires_at)),
     textArray(placed.map((p) => p.caller.actor)),
     textArray(placed.map((p) => p.caller.requestId)),
-    plainArray(items.map((i) => i.orderId)),
-    plainArray(items.map((i) => i.position)),
+    plainArray(itemOrderIds),
+    plainArray(itemPositions),
     plainArray(items.map((i) => i.product_id)),
     textArray(items.map((i) => i.sku)),
     plainArray(items.map((i) => i.quantity)),
