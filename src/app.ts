@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
 import { answerClientErrors } from './http/client-errors.ts';
@@ -9,7 +10,7 @@ import { generalRoutes, type Readiness } from './http/health.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { trackMethods } from './http/method-not-allowed.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
-import { observeRequests, requestIdOf } from './http/request-context.ts';
+import { createRequestIds, observeRequests } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
 import {
@@ -40,7 +41,7 @@ export interface AppOptions {
   config: Pick<Config, 'webhookSecrets' | 'trustProxy'>;
   services: Services;
   readiness: Readiness;
-  logger: FastifyBaseLogger;
+  logger: Logger;
 }
 
 const schemas = [
@@ -59,12 +60,13 @@ const schemas = [
 /** The table of contents: everything that the service answers is registered here, by name. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, services, readiness, logger } = options;
+  const loggerInstance: FastifyBaseLogger = logger;
   const app = Fastify({
-    loggerInstance: logger,
+    loggerInstance,
     // observeRequests writes the one line of each request.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
-    genReqId: requestIdOf,
+    genReqId: createRequestIds(),
     // A child logger for each request costs more than naming the request in the few lines that are written about it.
     childLoggerFactory: (parent) => parent,
     trustProxy: config.trustProxy,
@@ -90,7 +92,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.server.maxHeadersCount = 0;
   const addMissingMethods = trackMethods(app);
   renderErrors(app);
-  observeRequests(app, services.metrics);
+  observeRequests(app, services.metrics, logger);
   limitDuration(app, REQUEST_TIMEOUT_MS);
   useStrictJson(app);
   convertTextInput(app);

@@ -1,4 +1,4 @@
-import type { IdReader } from '../db/id-reader.ts';
+import type { IdReader, ReadyAnswer } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
@@ -24,7 +24,7 @@ export type OrderService = ReturnType<typeof createOrderService>;
 export interface OrderServiceDependencies {
   db: Db;
   placer: OrderPlacer;
-  reader: IdReader<Order>;
+  reader: IdReader;
   metrics: Metrics;
   /** How long an order may stay unpaid; 0 for ever. */
   ttlMinutes: number;
@@ -55,7 +55,7 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
       return previewOrder(order, decision, now, expiryTime(now, ttlMinutes));
     },
 
-    async get(id: number): Promise<Order> {
+    async get(id: number): Promise<ReadyAnswer> {
       return (await reader.find(id)) ?? notFound();
     },
 

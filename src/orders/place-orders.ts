@@ -78,7 +78,7 @@ export async function placeOrders(
       expired = released.orders.length;
     }
   }
-  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(tx, batch.placed, batch.changes));
+  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.changes));
   return { results: batch.results, expired };
 }
 

@@ -1,4 +1,4 @@
-import type { IdReader } from '../db/id-reader.ts';
+import type { IdReader, ReadyAnswer } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { insertEvents } from '../events/event.repository.ts';
@@ -33,7 +33,7 @@ export type ProductService = ReturnType<typeof createProductService>;
 
 export interface ProductServiceDependencies {
   db: Db;
-  reader: IdReader<Product>;
+  reader: IdReader;
 }
 
 export function createProductService({ db, reader }: ProductServiceDependencies) {
@@ -47,7 +47,7 @@ export function createProductService({ db, reader }: ProductServiceDependencies)
       return inTransaction(db, (tx) => runOnce(tx, key, 201, () => createProduct(tx, product, caller)));
     },
 
-    async get(id: number): Promise<Product> {
+    async get(id: number): Promise<ReadyAnswer> {
       return (await reader.find(id)) ?? notFound();
     },
 
