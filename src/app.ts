@@ -13,7 +13,13 @@ import { observeRequests, requestIdOf } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
 import { inventoryRoutes } from './inventory/inventory.routes.ts';
-import { InventoryAuditSchema } from './inventory/inventory.schemas.ts';
+import {
+  AdjustedStockSchema,
+  AdjustStockBody,
+  InventoryAuditSchema,
+  MovementSchema,
+  StockExplanationSchema,
+} from './inventory/inventory.schemas.ts';
 import {
   ChangeStatusBody,
   CreateOrderBody,
@@ -56,6 +62,10 @@ const schemas = [
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  MovementSchema,
+  AdjustStockBody,
+  AdjustedStockSchema,
+  StockExplanationSchema,
   InventoryAuditSchema,
 ];
 
@@ -109,12 +119,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
   const { config, services, readiness } = options;
-  const { products, orders, payments, audits, metrics, clock } = services;
+  const { products, orders, payments, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(generalRoutes, { readiness, metrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
-  await app.register(inventoryRoutes, { audits });
+  await app.register(inventoryRoutes, { inventory, audits });
   await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
 }
 

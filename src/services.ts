@@ -3,6 +3,7 @@ import type { Reports } from './db/reports.ts';
 import type { Db } from './db/types.ts';
 import { purgeKeys } from './idempotency/idempotency.service.ts';
 import { createAuditService } from './inventory/audit.service.ts';
+import { createInventoryService } from './inventory/inventory.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { type Metrics, observeBatches } from './lib/metrics.ts';
 import { startPoller } from './lib/poller.ts';
@@ -42,6 +43,7 @@ export function createServices(dependencies: Dependencies) {
     products: createProductService({ db, reader: productReader }),
     orders: createOrderService({ db, placer, reader: orderReader, clock, metrics }),
     payments,
+    inventory: createInventoryService({ db, products: productReader }),
     audits,
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
