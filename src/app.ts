@@ -13,6 +13,14 @@ import { renderErrors, sendProblem } from './http/problem.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
+import { inventoryRoutes } from './inventory/inventory.routes.ts';
+import {
+  AdjustedStockSchema,
+  AdjustStockBody,
+  InventoryAuditSchema,
+  MovementSchema,
+  StockExplanationSchema,
+} from './inventory/inventory.schemas.ts';
 import {
   ChangeStatusBody,
   CreateOrderBody,
@@ -55,6 +63,11 @@ const schemas = [
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  MovementSchema,
+  AdjustStockBody,
+  AdjustedStockSchema,
+  StockExplanationSchema,
+  InventoryAuditSchema,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -108,11 +121,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
   const { config, services, readiness } = options;
-  const { products, orders, payments, metrics, clock } = services;
+  const { products, orders, payments, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(generalRoutes, { readiness, metrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
+  await app.register(inventoryRoutes, { inventory, audits });
   await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
 }
 

@@ -11,6 +11,7 @@ interface Answer {
 
 interface Operation {
   operationId?: string;
+  parameters?: { name: string }[];
   responses?: Record<string, Answer>;
 }
 
@@ -36,15 +37,18 @@ export function describeAnswers<T extends Document>(document: T): T {
   return document;
 }
 
-function describeOperation(path: string, { operationId = '', responses = {} }: Operation): void {
+function describeOperation(path: string, operation: Operation): void {
+  const { operationId = '', parameters = [], responses = {} } = operation;
+  const takesKey = parameters.some(({ name }) => name === 'idempotency-key');
   for (const [status, answer] of Object.entries(responses)) {
     if (answer.description === 'Default Response') answer.description = STATUS_CODES[status] ?? '';
     answer.headers = {
       ...requestId,
-      ...(status === '201' ? { ...location, ...etag, ...replayed } : {}),
+      ...(status === '201' && operationId.startsWith('create') ? location : {}),
+      ...(status === '201' ? { ...etag, ...replayed } : {}),
       ...(status === '200' && operationId.startsWith('list') ? link : {}),
       ...(status === '200' && /\/\{id\}(\/status)?$/.test(path) ? etag : {}),
-      ...(status === '503' || (status === '409' && operationId.startsWith('create')) ? retryAfter : {}),
+      ...(status === '503' || (status === '409' && takesKey) ? retryAfter : {}),
     };
   }
 }

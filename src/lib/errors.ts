@@ -22,6 +22,7 @@ export const problems = {
   payload_too_large: { status: 413, title: 'Payload too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },
   validation_failed: { status: 422, title: 'Validation failed' },
+  stock_out_of_range: { status: 422, title: 'Stock out of range' },
   total_out_of_range: { status: 422, title: 'Order total out of range' },
   internal_error: { status: 500, title: 'Internal server error' },
   service_unavailable: { status: 503, title: 'Service unavailable' },

@@ -9,8 +9,21 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const inventoryDrift = new Gauge({
+    name: 'inventory_drift_units',
+    help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
+    registers,
+  });
+  // It would begin at 0, which before the first audit nobody knows.
+  inventoryDrift.remove();
   return {
     registry,
+    inventoryDrift,
+    inventoryAuditedAt: new Gauge({
+      name: 'inventory_audit_timestamp_seconds',
+      help: 'When the inventory was last audited, in seconds since 1970; 0 before the first time',
+      registers,
+    }),
     /** By method, route and status (`observeRequests`). */
     requestDuration: new HotHistogram({
       name: 'http_request_duration_seconds',

@@ -55,12 +55,26 @@ async function payLastOrder() {
 test('one command, one exact list of events; refused and repeated commands tell nothing', async () => {
   const product = { sku: 'GOLDEN', name: 'x', price: 10, stock: 10 };
   const order = { product_id: 1, quantity: 1 };
+  const adjustment = { delta: 1, reason: 'found' };
+  const keyed = { 'idempotency-key': 'golden-adjustment' };
   const key = { 'idempotency-key': 'golden' };
   const script: [name: string, command: Command, ...expected: string[]][] = [
     ['create a product', () => call('POST', '/products', product), '201', 'product.created 1'],
     ['create it again', () => call('POST', '/products', product), '409'],
     ['edit it', () => call('PATCH', '/products/1', { name: 'y', stock: 9 }), '200', 'product.updated 2'],
     ['edit it to the same', () => call('PATCH', '/products/1', { name: 'y', stock: 9 }), '200'],
+    [
+      'adjust its stock',
+      () => call('POST', '/products/1/stock-adjustments', adjustment, keyed),
+      '201',
+      'product.updated 3',
+    ],
+    ['adjust it again', () => call('POST', '/products/1/stock-adjustments', adjustment, keyed), '201'],
+    [
+      'take too much',
+      () => call('POST', '/products/1/stock-adjustments', { ...adjustment, delta: -99 }),
+      '409',
+    ],
     ['edit a stale version', () => call('PATCH', '/products/1', { name: 'z' }, { 'if-match': '"1"' }), '412'],
     ['read it', () => call('GET', '/products/1'), '200'],
     ['place order 1', () => call('POST', '/orders', order, key), '201', 'order.created 1'],

@@ -54,6 +54,10 @@ const ROUTES = {
   '/orders/{id}': ['delete', 'get', 'put'],
   '/orders/{id}/status': ['patch'],
   '/orders/{id}/history': ['get'],
+  '/products/{id}/stock-movements': ['get'],
+  '/products/{id}/stock-adjustments': ['post'],
+  '/products/{id}/stock/explain': ['get'],
+  '/inventory/audit': ['get'],
   '/webhooks/payment': ['post'],
 };
 
@@ -180,6 +184,12 @@ describe('the examples of requests work as they stand', () => {
     await service.createProduct();
     const [edit] = exampleOf('/products/{id}', 'patch');
     expect((await service.call('PATCH', `/products/${created.body.id}`, edit)).status).toBe(200);
+    const adjustments = exampleOf('/products/{id}/stock-adjustments', 'post');
+    expect(adjustments).toHaveLength(2);
+    for (const adjustment of adjustments) {
+      const url = `/products/${created.body.id}/stock-adjustments`;
+      expect((await service.call('POST', url, adjustment)).status).toBe(201);
+    }
     const orders = exampleOf('/orders', 'post');
     expect(orders).toHaveLength(2);
     for (const order of orders) expect((await service.call('POST', '/orders', order)).status).toBe(201);
@@ -193,6 +203,16 @@ describe('the examples of requests work as they stand', () => {
     const { id } = await service.createProduct();
     const { body: product } = await service.call('GET', `/products/${id}`);
     const { body: order } = await service.call('GET', `/orders/${(await service.placeOrder(id, 1)).id}`);
+    const { body: adjusted } = await service.call('POST', `/products/${id}/stock-adjustments`, {
+      delta: 1,
+      reason: 'found',
+    });
+    const { body: explained } = await service.call('GET', `/products/${id}/stock/explain`);
+    const { body: audit } = await service.call('GET', '/inventory/audit');
+    expect(Object.keys(adjusted)).toEqual(membersOf('AdjustedStock'));
+    expect(Object.keys(adjusted.movement)).toEqual(membersOf('StockMovement'));
+    expect(Object.keys(explained)).toEqual(membersOf('StockExplanation'));
+    expect(Object.keys(audit)).toEqual(membersOf('InventoryAudit'));
     expect(Object.keys(product).toSorted()).toEqual(membersOf('Product').toSorted());
     expect(membersOf('Order')).toEqual(expect.arrayContaining(Object.keys(order)));
   });

@@ -74,6 +74,22 @@ async function setStock(product: ModelProduct, { service }: Real, stock: number)
   expect([status, body.stock, body.version]).toEqual([200, stock, product.version]);
 }
 
+async function adjustStock(product: ModelProduct, { service }: Real, delta: number): Promise<void> {
+  const body = { delta, reason: 'counted' };
+  const answer = await service.call('POST', `/products/${product.id}/stock-adjustments`, body);
+  if (delta === 0 || stockOf(product) + delta < 0) {
+    expect(answer.status).toBe(delta === 0 ? 422 : 409);
+    return;
+  }
+  product.onHand += delta;
+  product.version += 1;
+  expect([answer.status, answer.body.stock, answer.body.version]).toEqual([
+    201,
+    stockOf(product),
+    product.version,
+  ]);
+}
+
 type Items = ModelOrder['items'];
 
 async function placeOrder(model: Model, { service, run }: Real, items: Items, key: number | undefined) {
@@ -211,6 +227,15 @@ const stockEdits = fc
       ),
   );
 
+const adjustments = fc
+  .tuple(indexes, fc.integer({ min: -8, max: 8 }))
+  .map(
+    ([index, delta]) =>
+      new Command(`adjust the stock of product ${index} by ${delta}`, 'products', (model, real) =>
+        adjustStock(pick(model.products, index), real, delta),
+      ),
+  );
+
 /** One to three items; the same product twice is one of the cases. */
 const orders = fc.tuple(fc.array(fc.tuple(indexes, quantities), { minLength: 1, maxLength: 3 }), keys).map(
   ([basket, key]) =>
@@ -266,6 +291,7 @@ export const commands = [
   { arbitrary: passings, weight: 2 },
   { arbitrary: creates, weight: 1 },
   { arbitrary: stockEdits, weight: 1 },
+  { arbitrary: adjustments, weight: 1 },
   { arbitrary: repeats, weight: 1 },
   { arbitrary: sweeps, weight: 1 },
   { arbitrary: strangers, weight: 1 },
