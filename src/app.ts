@@ -19,6 +19,10 @@ import {
   OrderSchema,
 } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
+import { inboxRoutes } from './payments/inbox.routes.ts';
+import { InboxDeliverySchema } from './payments/inbox.schemas.ts';
+import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
+import { PaymentExceptionSchema, ResolveExceptionBody } from './payments/payment-exception.schemas.ts';
 import { webhookRoutes } from './payments/webhook.routes.ts';
 import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
 import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
@@ -54,6 +58,9 @@ const schemas = [
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  InboxDeliverySchema,
+  PaymentExceptionSchema,
+  ResolveExceptionBody,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -106,12 +113,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
   const { config, services, readiness } = options;
-  const { products, orders, payments, metrics, clock } = services;
+  const { products, orders, payments, inbox, exceptions, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(generalRoutes, { readiness, metrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
-  await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
+  await app.register(webhookRoutes, { payments, inbox, secrets: config.webhookSecrets, clock, metrics });
+  await app.register(inboxRoutes, { inbox });
+  await app.register(paymentExceptionRoutes, { exceptions });
 }
 
 /** The second copy of the API is the same API; showing it twice would only be noise. */

@@ -46,7 +46,7 @@ export function createMetrics() {
     }),
     paymentEvents: new Counter({
       name: 'payment_events_total',
-      help: 'Deliveries of payment events, by outcome; forged and unknown ones included',
+      help: 'Deliveries of payment events, by outcome; forged, unsigned and failed ones included',
       labelNames: ['outcome'] as const,
       registers,
     }),
@@ -54,6 +54,12 @@ export function createMetrics() {
       name: 'payment_exceptions_total',
       help: 'Payments that need a person, by reason',
       labelNames: ['reason'] as const,
+      registers,
+    }),
+    inboxUnrecorded: new Counter({
+      name: 'webhook_inbox_unrecorded_total',
+      help: 'Deliveries without effect that were not kept in the inbox, because there were too many',
+      labelNames: ['verdict'] as const,
       registers,
     }),
   };
