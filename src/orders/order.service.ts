@@ -11,10 +11,12 @@ import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import { settleKeptRefunds } from '../payments/kept-refunds.ts';
+import { lockKeptRefunds } from '../payments/payment-exception.repository.ts';
 import { decideOrder } from './decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
 import type { OrderStatus } from './order-state.ts';
-import { applyTransitions } from './order-transition.ts';
+import { applyTransitions, type Transition } from './order-transition.ts';
 import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
 import type { OrderPlacer } from './order-placer.ts';
 import { previewOrder } from './place-orders.ts';
@@ -70,7 +72,11 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
       return events.length === 0 ? notFound() : events.map(toTransition);
     },
 
-    /** @throws AppError order_not_found, version_mismatch, invalid_status_transition */
+    /**
+     * An order whose refund came before its payment is canceled as soon as it is paid, also by hand: its money has gone
+     * back already, and shipping it would give the goods away.
+     * @throws AppError order_not_found, version_mismatch, invalid_status_transition
+     */
     async changeStatus(
       id: number,
       to: OrderStatus,
@@ -80,24 +86,26 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
       const order = await inTransaction(db, async (tx) => {
         const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
         requireVersion(ifMatch, current);
-        const [after] = await applyTransitions(tx, [
-          { order: current, steps: [to], cause: 'request', caller },
-        ]);
+        const kept = to === 'PAID' ? await lockKeptRefunds(tx, [id]) : [];
+        const way: Pick<Transition, 'steps' | 'refundDue'> =
+          kept.length > 0 ? { steps: [to, 'CANCELED'], refundDue: false } : { steps: [to] };
+        const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);
+        await settleKeptRefunds(tx, kept, caller);
         return after ?? notFound();
       });
-      metrics.orderTransitions.inc({ to });
+      metrics.orderTransitions.inc({ to: order.status });
       return order;
     },
   };
 }
 
-type Transition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
+type ToldTransition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
 
-const CREATION: Transition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
+const CREATION: ToldTransition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
 
 function toTransition(event: StoredEvent): OrderTransition {
   // An order.created has no payload; all others are written by order-transition.ts, with this member.
-  const { transition = CREATION } = (event.payload ?? {}) as { transition?: Transition };
+  const { transition = CREATION } = (event.payload ?? {}) as { transition?: ToldTransition };
   return {
     from: transition.from,
     to: transition.to,
