@@ -40,7 +40,8 @@ $$;
 -- valid: signed, but failed (unknown order, wrong body, a database in trouble); it can be replayed. Of the others, nobody
 -- knows who sent them: forged, missing (no signature), unchecked (refused before anything could be checked). Of these
 -- only the beginning of the body is kept; body_bytes is what it was.
--- identity: the event's, when valid; otherwise what makes two of them the same: the digest of the body, or the reason.
+-- identity: the event's, when valid; otherwise what makes two of them the same: the digest of what is kept of the body,
+-- or the reason.
 -- No header is kept but the request's id and X-Event-Id: signatures are secrets of a kind.
 create table webhook_refusals (
   id bigint not null default nextval('payment_events_id_seq') constraint webhook_refusals_pkey primary key,

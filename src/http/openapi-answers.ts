@@ -36,16 +36,20 @@ export function describeAnswers<T extends Document>(document: T): T {
 }
 
 function describeOperation({ operationId = '', parameters = [], responses = {} }: Operation): void {
+  const takes = (...names: string[]) => parameters.some(({ name = '' }) => names.includes(name));
   // Whoever takes a version also tells it.
-  const isVersioned = parameters.some(({ name }) => name === 'if-match' || name === 'if-none-match');
+  const isVersioned = takes('if-match', 'if-none-match');
+  const isRepeatable = takes('idempotency-key');
+  const done = '201' in responses ? '201' : '200';
   for (const [status, answer] of Object.entries(responses)) {
     if (answer.description === 'Default Response') answer.description = STATUS_CODES[status] ?? '';
     answer.headers = {
       ...requestId,
-      ...(status === '201' ? { ...location, ...etag, ...replayed } : {}),
+      ...(status === '201' ? { ...location, ...etag } : {}),
       ...(status === '200' && operationId.startsWith('list') ? link : {}),
       ...(status === '200' && isVersioned ? etag : {}),
-      ...(status === '503' || (status === '409' && operationId.startsWith('create')) ? retryAfter : {}),
+      ...(status === done && isRepeatable ? replayed : {}),
+      ...(status === '503' || (status === '409' && isRepeatable) ? retryAfter : {}),
     };
   }
 }

@@ -1,7 +1,7 @@
 import { toAppError } from '../db/pg-errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Metrics } from '../lib/metrics.ts';
-import type { Refusal } from './inbox.ts';
+import { type Refusal, UNVERIFIED_BODY_BYTES } from './inbox.ts';
 import type { CountedRefusal } from './webhook-refusal.repository.ts';
 
 /*
@@ -29,8 +29,6 @@ export interface InboxRecorderOptions {
 const MAX_WAITING = 200;
 /** A transaction of its own behind each would cost more than the webhooks that are refused. */
 const MAX_BATCH = 50;
-/** Enough to see what somebody is trying. */
-const UNVERIFIED_BODY_BYTES = 4096;
 /** A person trying things out is seen whole; a flood becomes one row a second. */
 const UNVERIFIED_BURST = 60;
 const UNVERIFIED_PER_SECOND = 1;

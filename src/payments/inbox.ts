@@ -12,10 +12,13 @@ export type Verdict = (typeof verdicts)[number];
 export const deliveryOutcomes = ['processed', 'ignored', 'review', 'failed', 'refused'] as const;
 export type DeliveryOutcome = (typeof deliveryOutcomes)[number];
 
+/** Of a body that nobody has signed, enough is kept to see what somebody is trying. */
+export const UNVERIFIED_BODY_BYTES = 4096;
+
 /** A delivery that had no effect, to be remembered. */
 export interface Refusal {
   verdict: Verdict;
-  /** What makes two of them the same: the event's identity when the signature is valid, else the body's digest. */
+  /** What makes two of them the same: the event's identity when the signature is valid, else what is kept of it. */
   identity: string;
   scheme: SignatureScheme | null;
   eventType: string | null;

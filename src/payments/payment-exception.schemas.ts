@@ -65,16 +65,18 @@ export const PaymentExceptionSchema = Type.Object(
   },
 );
 
+const Note = text(1, 2000, { description: 'For whoever reads it later; required with other' });
+
 export const ResolveExceptionBody = Type.Object(
   {
     resolution: { ...ResolutionName, description: describedResolutions },
-    note: Type.Optional(text(1, 2000, { description: 'For whoever reads it later; required with other' })),
+    note: Type.Optional(Note),
   },
   {
     $id: 'ResolveException',
     additionalProperties: false,
     if: { properties: { resolution: { const: 'other' } }, required: ['resolution'] },
-    then: { required: ['note'] },
+    then: { properties: { note: Note }, required: ['note'] },
     examples: [{ resolution: 'refunded', note: 'Sent back by bank transfer, reference 4711' }],
   },
 );

@@ -7,7 +7,7 @@ import { callerOf } from '../http/request-context.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
-import type { Refusal, Verdict } from './inbox.ts';
+import { type Refusal, UNVERIFIED_BODY_BYTES, type Verdict } from './inbox.ts';
 import type { InboxService } from './inbox.service.ts';
 import type { SignedDelivery } from './payment-event.ts';
 import type { PaymentService } from './payment.service.ts';
@@ -106,10 +106,11 @@ function toRefusal(request: FastifyRequest, signed: SignedDelivery | undefined, 
       bodyBytes: rawBody.length,
     };
   }
-  // Nothing of what nobody has signed is parsed.
+  // Nothing of what nobody has signed is parsed, and no more of it is hashed than is kept.
   const rawBody = rawBodyOf(request);
   const verdict = verdictOf(reason);
-  const identity = verdict === 'unchecked' ? reason : eventIdentity(undefined, undefined, rawBody);
+  const kept = rawBody.subarray(0, UNVERIFIED_BODY_BYTES);
+  const identity = verdict === 'unchecked' ? reason : eventIdentity(undefined, undefined, kept);
   const unknown = { scheme: null, eventType: null, orderId: null, unsignedEventId: null };
   return { ...told, ...unknown, verdict, identity, rawBody, bodyBytes: rawBody.length };
 }

@@ -96,19 +96,24 @@ test('a failure that a later delivery has made good, both at the same moment, is
   expect(await service.services.inbox.purge()).toBe(1);
 });
 
+/** From now on, storing a refusal waits. @returns what ends that */
+async function holdUpStoring({ database }: TestService): Promise<() => Promise<unknown>> {
+  await database.query(`
+    create function hang() returns trigger language plpgsql as $$
+      begin perform pg_advisory_xact_lock_shared(4711); return new; end $$;
+    create trigger hang before insert on webhook_refusals for each row execute function hang()`);
+  const holder = new Client({ connectionString: database.url });
+  await holder.connect();
+  onTestFinished(() => holder.end());
+  await holder.query('select pg_advisory_lock(4711)');
+  return () => holder.query('select pg_advisory_unlock(4711)');
+}
+
 test('storing that hangs holds up no answer: neither a refusal nor a payment, and then all is there', async () => {
   const service = await useTestService();
   const { id } = await service.createProduct();
   const order = await service.placeOrder(id, 1);
-  await service.database.query(`
-    create function hang() returns trigger language plpgsql as $$
-      begin perform pg_advisory_xact_lock_shared(4711); return new; end $$;
-    create trigger hang before insert on webhook_refusals for each row execute function hang()`);
-  const holder = new Client({ connectionString: service.database.url });
-  await holder.connect();
-  onTestFinished(() => holder.end());
-  await holder.query('select pg_advisory_lock(4711)');
-
+  const release = await holdUpStoring(service);
   const event = { event_type: 'payment.succeeded', order_id: order.id };
   const unknown = { event_type: 'payment.succeeded', order_id: 999_999, event_id: 'unknown' };
   const answers = [
@@ -119,7 +124,7 @@ test('storing that hangs holds up no answer: neither a refusal nor a payment, an
   ];
   expect(answers.map(({ status }) => status)).toEqual([404, 403, 422, 200]);
   expect(await countOf(service, 'true')).toBe(0);
-  await holder.query('select pg_advisory_unlock(4711)');
+  await release();
   await expect.poll(() => countOf(service, 'true'), { interval: 5, timeout: 20_000 }).toBe(3);
 });
 
@@ -146,10 +151,18 @@ test('what fails while the database is away waits in memory, is stored when it i
   expect(await inboxOf(service, 'outcome=failed')).toEqual([]);
 });
 
-test('a service that stops stores what waits', async () => {
+test('a service that stops waits until what it has refused is stored', async () => {
   const service = await useTestService();
   const other = await useTestService({ database: service.database });
+  const release = await holdUpStoring(service);
   await other.pay({ event_type: 'payment.succeeded', order_id: 999_999, event_id: 'last' });
-  await other.services.stop();
+  let stopped = false;
+  const stopping = other.services.stop().finally(() => {
+    stopped = true;
+  });
+  for (let trips = 0; trips < 5; trips++) expect(await countOf(service, 'true')).toBe(0);
+  expect(stopped).toBe(false);
+  await release();
+  await stopping;
   expect(await countOf(service, "identity = 'event:last'")).toBe(1);
 });
