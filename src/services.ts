@@ -12,6 +12,9 @@ import { releaseHolds } from './orders/hold-releaser.ts';
 import { createOrderPlacer } from './orders/order-placer.ts';
 import { findOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
+import { createInboxService } from './payments/inbox.service.ts';
+import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
+import { showWaitingWork } from './payments/payment-gauges.ts';
 import { createPaymentService } from './payments/payment.service.ts';
 import { findProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';
@@ -35,6 +38,8 @@ export function createServices(dependencies: Dependencies) {
   const placer = releaseHolds(createOrderPlacer({ db, lane, metrics, ttlMinutes }), { db, metrics });
   const payments = createPaymentService({ db, metrics });
   const audits = createAuditService({ reports, metrics });
+  const inbox = createInboxService({ db, clock, metrics, payments });
+  showWaitingWork(db, metrics);
   const productReader = createIdReader(
     (ids) => findProducts(db, ids),
     observeBatches(metrics, 'product_reads'),
@@ -49,6 +54,8 @@ export function createServices(dependencies: Dependencies) {
     payments,
     inventory: createInventoryService({ db, products: productReader }),
     audits,
+    inbox,
+    exceptions: createPaymentExceptionService({ db }),
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
       await Promise.all([
@@ -58,25 +65,29 @@ export function createServices(dependencies: Dependencies) {
         productReader.stop(),
         orderReader.stop(),
       ]);
+      await inbox.flush();
     },
   };
 }
 
-/** Old keys are deleted in batches; at this pace, 144,000 a day. */
+/** Old rows are deleted in batches; at this pace, 144,000 of a kind a day. */
 const PURGE_INTERVAL_MS = 10 * 60 * 1000;
 /** What the lists show is behind by this much; an order that needs the stock of an overdue one does not wait for it. */
 const SWEEP_INTERVAL_MS = 1000;
-
 /** A run may take 30 s, and keeps PostgreSQL from cleaning up behind busy rows for as long: a tenth of the time at most. */
 const AUDIT_INTERVAL_MS = 5 * 60 * 1000;
+/** How soon refused deliveries that a database in trouble could not take are tried again. */
+const INBOX_INTERVAL_MS = 5000;
 
 /** Starts the background loops. @returns a function that ends them and waits for runs under way */
 export function startBackground(
-  { db, metrics, audits }: Services,
+  { db, metrics, audits, inbox }: Services,
   onError: (error: unknown) => void,
 ): () => Promise<void> {
   const loops = [
     startPoller(() => purgeKeys(db), PURGE_INTERVAL_MS, onError),
+    startPoller(inbox.purge, PURGE_INTERVAL_MS, onError),
+    startPoller(inbox.flush, INBOX_INTERVAL_MS, onError),
     startPoller(() => sweepOverdueOrders(db, metrics), SWEEP_INTERVAL_MS, onError),
     startPoller(() => audits.refresh(), AUDIT_INTERVAL_MS, onError),
   ];

@@ -16,11 +16,15 @@ export function toInstant(text: string, name: string, finer: 'later' | 'earlier'
   throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists' }]);
 }
 
-/** The bounds of a period, each of which may be left open. */
-export function toPeriod(query: { created_from?: string; created_to?: string }) {
-  const { created_from, created_to } = query;
+/** One bound of a period, which may be left open. */
+export function toBound(text: string | undefined, name: string): string | undefined {
+  return text === undefined ? undefined : toInstant(text, name, 'later');
+}
+
+/** Both bounds of a period of creation. */
+export function toPeriod({ created_from, created_to }: { created_from?: string; created_to?: string }) {
   return {
-    created_from: created_from === undefined ? undefined : toInstant(created_from, 'created_from', 'later'),
-    created_to: created_to === undefined ? undefined : toInstant(created_to, 'created_to', 'later'),
+    created_from: toBound(created_from, 'created_from'),
+    created_to: toBound(created_to, 'created_to'),
   };
 }

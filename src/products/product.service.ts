@@ -1,4 +1,4 @@
-import type { IdReader, ReadyAnswer } from '../db/id-reader.ts';
+import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
@@ -9,6 +9,7 @@ import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { centsToNumber } from '../lib/money.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import {
   deleteProduct,

@@ -89,6 +89,30 @@ test('one command, one exact list of events; refused and repeated commands tell 
       '200',
       'payment.review_required 1',
     ],
+    [
+      'resolve that',
+      () => call('POST', '/payments/exceptions/1/resolve', { resolution: 'refunded' }, key),
+      '409',
+    ],
+    [
+      'resolve it under a key of its own',
+      () =>
+        call(
+          'POST',
+          '/payments/exceptions/1/resolve',
+          { resolution: 'refunded' },
+          { 'idempotency-key': 'r' },
+        ),
+      '200',
+      'payment.review_resolved 2',
+    ],
+    [
+      'resolve it again',
+      () => call('POST', '/payments/exceptions/1/resolve', { resolution: 'refunded' }),
+      '409',
+    ],
+    ['pay an unknown order', () => pay('payment.succeeded', 999), '404'],
+    ['replay that', () => call('POST', '/webhooks/inbox/4/replay'), '404'],
     ['fail it late', () => pay('payment.failed', 1), '200'],
     ['ship it', () => call('PUT', '/orders/1', { status: 'SHIPPED' }), '200', 'order.shipped 3'],
     ['ship it again', () => call('PUT', '/orders/1', { status: 'SHIPPED' }), '400'],

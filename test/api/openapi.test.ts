@@ -22,7 +22,10 @@ interface Operation {
   summary: string;
   tags: string[];
   requestBody?: { content: Record<string, Media> };
-  responses: Record<string, { description: string; content?: Record<string, Media> }>;
+  responses: Record<
+    string,
+    { description: string; content?: Record<string, Media>; headers?: Record<string, unknown> }
+  >;
 }
 
 interface OpenApi {
@@ -59,6 +62,12 @@ const ROUTES = {
   '/products/{id}/stock/explain': ['get'],
   '/inventory/audit': ['get'],
   '/webhooks/payment': ['post'],
+  '/webhooks/inbox': ['get'],
+  '/webhooks/inbox/{id}': ['get'],
+  '/webhooks/inbox/{id}/replay': ['post'],
+  '/payments/exceptions': ['get'],
+  '/payments/exceptions/{id}': ['get'],
+  '/payments/exceptions/{id}/resolve': ['post'],
 };
 
 function operations(): [name: string, operation: Operation][] {
@@ -158,6 +167,22 @@ test('every answer from 400 on is a problem document', () => {
   expect(others).toEqual([]);
 });
 
+test('an ETag is told where a version is taken: by products, orders and exceptions, not by the inbox', () => {
+  const tells = operations().flatMap(([name, { responses }]) =>
+    'ETag' in (responses['200']?.headers ?? {}) ? [name] : [],
+  );
+  expect(tells.toSorted()).toEqual([
+    'get /orders/{id}',
+    'get /payments/exceptions/{id}',
+    'get /products/{id}',
+    'patch /orders/{id}/status',
+    'patch /products/{id}',
+    'post /payments/exceptions/{id}/resolve',
+    'put /orders/{id}',
+    'put /products/{id}',
+  ]);
+});
+
 test('every reference leads somewhere', () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
   const missing = references
@@ -197,6 +222,13 @@ describe('the examples of requests work as they stand', () => {
     expect((await service.call('PUT', '/orders/2', change)).status).toBe(200);
     const [event] = exampleOf('/webhooks/payment', 'post');
     expect((await service.pay(event ?? {})).status).toBe(200);
+    await service.pay({ ...event, event_id: 'twice' });
+    const [resolution] = exampleOf('/payments/exceptions/{id}/resolve', 'post');
+    const resolved = await service.call('POST', '/payments/exceptions/1/resolve', resolution);
+    expect(resolved.status).toBe(200);
+    expect(Object.keys(resolved.body).toSorted()).toEqual(membersOf('PaymentException').toSorted());
+    const { body: delivery } = await service.call('GET', '/webhooks/inbox/1');
+    expect(Object.keys(delivery).toSorted()).toEqual(membersOf('InboxDelivery').toSorted());
   });
 
   test('the members of an answer are those of its schema', async () => {

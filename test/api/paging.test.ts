@@ -41,7 +41,24 @@ beforeAll(async () => {
   shared = (await service.createProduct({ stock: 1000 })).id;
   for (let i = 0; i < 6; i++) await service.createProduct();
   for (let i = 0; i < 7; i++) await service.placeOrder(shared, 1);
+  for (let i = 0; i < 7; i++) await shortPayment();
+  // The inbox is a list over two tables, in turns.
+  for (let i = 0; i < 4; i++) await Promise.all([shortPayment(), unknownPayment()]);
 });
+
+let payments = 0;
+function pay(event: object) {
+  return service.pay({
+    event_type: 'payment.succeeded',
+    event_id: `page-${++payments}`,
+    amount: 1,
+    ...event,
+  });
+}
+/** Accepted, and an exception. */
+const shortPayment = () => pay({ order_id: 1 });
+/** Refused, and kept. */
+const unknownPayment = () => pay({ order_id: 999_999 });
 
 /** Adds one row at either end: ids only grow, so the newest is the one end. */
 const LISTS = {
@@ -52,6 +69,12 @@ const LISTS = {
     url: '/products/1/stock-movements',
     filter: 'kind=reserved',
     add: () => service.placeOrder(shared, 1),
+  },
+  exceptions: { url: '/payments/exceptions', filter: 'status=OPEN', add: shortPayment },
+  inbox: {
+    url: '/webhooks/inbox',
+    filter: 'verdict=valid',
+    add: () => (payments % 2 === 0 ? shortPayment() : unknownPayment()),
   },
 };
 
