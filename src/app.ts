@@ -13,6 +13,14 @@ import { renderErrors, sendProblem } from './http/problem.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
+import { inventoryRoutes } from './inventory/inventory.routes.ts';
+import {
+  AdjustedStockSchema,
+  AdjustStockBody,
+  InventoryAuditSchema,
+  MovementSchema,
+  StockExplanationSchema,
+} from './inventory/inventory.schemas.ts';
 import {
   ChangeStatusBody,
   CreateOrderBody,
@@ -20,6 +28,10 @@ import {
   OrderSchema,
 } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
+import { inboxRoutes } from './payments/inbox.routes.ts';
+import { InboxDeliverySchema } from './payments/inbox.schemas.ts';
+import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
+import { PaymentExceptionSchema, ResolveExceptionBody } from './payments/payment-exception.schemas.ts';
 import { webhookRoutes } from './payments/webhook.routes.ts';
 import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
 import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
@@ -55,6 +67,14 @@ const schemas = [
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  MovementSchema,
+  AdjustStockBody,
+  AdjustedStockSchema,
+  StockExplanationSchema,
+  InventoryAuditSchema,
+  InboxDeliverySchema,
+  PaymentExceptionSchema,
+  ResolveExceptionBody,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -108,12 +128,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
   const { config, services, readiness } = options;
-  const { products, orders, payments, metrics, clock } = services;
+  const { products, orders, payments, inbox, exceptions, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(generalRoutes, { readiness, metrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
-  await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
+  await app.register(inventoryRoutes, { inventory, audits });
+  await app.register(webhookRoutes, { payments, inbox, secrets: config.webhookSecrets, clock, metrics });
+  await app.register(inboxRoutes, { inbox });
+  await app.register(paymentExceptionRoutes, { exceptions });
 }
 
 /** The second copy of the API is the same API; showing it twice would only be noise. */

@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { DB } from './schema.ts';
 import { PgDialect, PooledDriver } from './pg-dialect.ts';
 import { PipelinedDriver } from './pipeline.ts';
+import { createReports, type Reports } from './reports.ts';
 import type { Db } from './types.ts';
 
 /*
@@ -14,6 +15,9 @@ const LOCK_TIMEOUT_MS = 1000;
 const STATEMENT_TIMEOUT_MS = 3000;
 /** Counted by this process, for a connection that has gone silent; it gives up the connection. */
 const QUERY_TIMEOUT_MS = 5000;
+/** Reads of whole tables, on the connection for reports alone: a request does not wait for them as long as that. */
+const REPORT_STATEMENT_TIMEOUT_MS = 30_000;
+const REPORT_QUERY_TIMEOUT_MS = 32_000;
 /** Locks of a transaction whose service was cut off are given back then; longer than any of ours pauses. */
 const IDLE_IN_TRANSACTION_MS = 10_000;
 /** A connection that the network has dropped in silence is found before an order waits for it. */
@@ -36,6 +40,7 @@ export interface Database {
   db: Db;
   /** One connection whose transactions follow each other without a round trip between them (`pipeline.ts`). */
   lane: Db;
+  reports: Reports;
   pool: pg.Pool;
   readonly close: () => Promise<void>;
 }
@@ -58,13 +63,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
     ...(timeouts && !pgbouncer ? serverTimeouts : {}),
   };
-  const pool = new pg.Pool({ ...clientConfig, max: options.poolSize, idleTimeoutMillis: 30_000 });
-  // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
-  pool.on('error', onIdleError);
-  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
-  // the connection next is told.
-  pool.on('connect', (client) => client.on('error', () => undefined));
-
+  const pool = openPool(clientConfig, options.poolSize, onIdleError);
   const setLocal = Object.entries(serverTimeouts)
     .map(([name, ms]) => `set local ${name} = ${ms}; `)
     .join('');
@@ -78,15 +77,34 @@ export function createDatabase(options: DatabaseOptions): Database {
   const lane = new Kysely<DB>({
     dialect: new PgDialect(() => new PipelinedDriver(laneConfig, connection, onIdleError)),
   });
+  const reportConfig = {
+    ...clientConfig,
+    ...(timeouts ? { query_timeout: REPORT_QUERY_TIMEOUT_MS } : {}),
+    ...(timeouts && !pgbouncer ? { statement_timeout: REPORT_STATEMENT_TIMEOUT_MS } : {}),
+  };
+  const reports = createReports(openPool(reportConfig, 1, onIdleError), connection);
   return {
     db,
     lane,
+    reports,
     pool,
     async close() {
+      reports.abort();
+      await reports.db.destroy();
       await lane.destroy();
       await db.destroy();
     },
   };
+}
+
+function openPool(config: pg.ClientConfig, max: number, onIdleError: (error: Error) => void): pg.Pool {
+  const pool = new pg.Pool({ ...config, max, idleTimeoutMillis: 30_000 });
+  // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
+  pool.on('error', onIdleError);
+  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
+  // the connection next is told.
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
 }
 
 const INT8: number = pg.types.builtins.INT8;

@@ -1,4 +1,5 @@
 import { createBatcher } from '../lib/batcher.ts';
+import { type ReadyAnswer, toReadyAnswer } from '../lib/ready-answer.ts';
 
 /**
  * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn when its connection is free and sent
@@ -10,12 +11,6 @@ export interface IdReader {
   /** @throws AppError service_unavailable when too many callers wait, or the service is stopping */
   find(id: number): Promise<ReadyAnswer | undefined>;
   stop(): Promise<void>;
-}
-
-/** A resource as it is sent. */
-export interface ReadyAnswer {
-  version: number;
-  json: string;
 }
 
 /** One trip for more would only make the first of them wait for the last. */
@@ -34,7 +29,7 @@ export function createIdReader(
       const ids = draw();
       const answers = new Map<number, ReadyAnswer>();
       for (const row of await findMany([...new Set(ids)])) {
-        answers.set(row.id, { version: row.version, json: JSON.stringify(row) });
+        answers.set(row.id, toReadyAnswer(row));
       }
       return ids.map((id) => answers.get(id));
     },

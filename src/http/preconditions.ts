@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 
 import { validationFailed } from '../lib/errors.ts';
+import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { matchesVersion, parseVersionMatch, toEtag, type VersionMatch } from '../lib/versions.ts';
 
 /** @throws AppError validation_failed when the header is there and is not a list of entity tags */
@@ -19,7 +20,7 @@ function read(name: string, header: string | undefined, comparison: 'strong' | '
 export function sendVersioned(
   reply: FastifyReply,
   headers: { 'if-none-match'?: string },
-  { version, json }: { version: number; json: string },
+  { version, json }: ReadyAnswer,
 ): FastifyReply {
   const known = read('if-none-match', headers['if-none-match'], 'weak');
   reply.header('etag', toEtag(version));

@@ -45,7 +45,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   );
 }
 
-function toKnownError(error: unknown, request: FastifyRequest): AppError {
+/** Any error as what its caller is told. */
+export function toKnownError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   return (
     fromFastify(error as Partial<FastifyError>, request) ??

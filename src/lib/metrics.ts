@@ -11,19 +11,21 @@ export function createMetrics() {
   const registers = [registry];
   return {
     registry,
+    ...trafficMetrics(registers),
+    ...orderMetrics(registers),
+    ...inventoryMetrics(registers),
+    ...paymentMetrics(registers),
+  };
+}
+
+function trafficMetrics(registers: Registry[]) {
+  return {
     /** By method, route and status (`observeRequests`). */
     requestDuration: new HotHistogram({
       name: 'http_request_duration_seconds',
       help: 'Time from the arrival of a request to the end of its answer',
       // From a single read (about 1 ms) to the request deadline (8 s).
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
-      registers,
-    }),
-    ordersPlaced: new Counter({ name: 'orders_placed_total', help: 'Orders placed', registers }),
-    ordersRefused: new Counter({
-      name: 'orders_refused_total',
-      help: 'Orders refused, by the code of the refusal',
-      labelNames: ['code'] as const,
       registers,
     }),
     batchSize: new Histogram({
@@ -38,6 +40,18 @@ export function createMetrics() {
       help: 'How long the first call of a batch waited for its turn',
       labelNames: ['batch'] as const,
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
+      registers,
+    }),
+  };
+}
+
+function orderMetrics(registers: Registry[]) {
+  return {
+    ordersPlaced: new Counter({ name: 'orders_placed_total', help: 'Orders placed', registers }),
+    ordersRefused: new Counter({
+      name: 'orders_refused_total',
+      help: 'Orders refused, by the code of the refusal',
+      labelNames: ['code'] as const,
       registers,
     }),
     orderTransitions: new Counter({
@@ -57,9 +71,32 @@ export function createMetrics() {
       help: 'For how long the longest overdue order had waited when the sweep last looked',
       registers,
     }),
+  };
+}
+
+function inventoryMetrics(registers: Registry[]) {
+  const inventoryDrift = new Gauge({
+    name: 'inventory_drift_units',
+    help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
+    registers,
+  });
+  // It would begin at 0, which before the first audit nobody knows.
+  inventoryDrift.remove();
+  return {
+    inventoryDrift,
+    inventoryAuditedAt: new Gauge({
+      name: 'inventory_audit_timestamp_seconds',
+      help: 'When the inventory was last audited, in seconds since 1970; 0 before the first time',
+      registers,
+    }),
+  };
+}
+
+function paymentMetrics(registers: Registry[]) {
+  return {
     paymentEvents: new Counter({
       name: 'payment_events_total',
-      help: 'Deliveries of payment events, by outcome; forged and unknown ones included',
+      help: 'Deliveries of payment events, by outcome; forged, unsigned and failed ones included',
       labelNames: ['outcome'] as const,
       registers,
     }),
@@ -67,6 +104,12 @@ export function createMetrics() {
       name: 'payment_exceptions_total',
       help: 'Payments that need a person, by reason',
       labelNames: ['reason'] as const,
+      registers,
+    }),
+    inboxUnrecorded: new Counter({
+      name: 'webhook_inbox_unrecorded_total',
+      help: 'Deliveries without effect that were not kept in the inbox, because there were too many',
+      labelNames: ['verdict'] as const,
       registers,
     }),
   };

@@ -1,4 +1,4 @@
-import { sellable } from '../inventory/stock-change.ts';
+import { InsufficientStock, sellable } from '../inventory/stock-change.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import { AppError } from '../lib/errors.ts';
 import { MAX_AMOUNT, totalCents } from '../lib/money.ts';
@@ -12,25 +12,6 @@ export interface OrderLine {
 export interface AcceptedOrder {
   lines: OrderLine[];
   totalCents: number;
-}
-
-/** Products of an order have less than it asks for. */
-export class InsufficientStock extends AppError {
-  readonly productIds: readonly number[];
-  /** Overdue orders hold some of it, which could not be had without waiting (`expire-orders.ts`). */
-  heldByOverdue = false;
-
-  constructor(first: Shortage, shortages: readonly Shortage[]) {
-    const detail = `Insufficient stock. Available: ${first.available}, Requested: ${first.requested}`;
-    super('insufficient_stock', detail, { fields: { shortages } });
-    this.productIds = shortages.map(({ product_id }) => product_id);
-  }
-}
-
-interface Shortage {
-  product_id: number;
-  available: number;
-  requested: number;
 }
 
 /**
@@ -75,6 +56,6 @@ function shortageOf(lines: readonly OrderLine[]): InsufficientStock | undefined 
       available: sellable(product),
       requested: quantity,
     }));
-  const [first] = shortages;
-  return first === undefined ? undefined : new InsufficientStock(first, shortages);
+  const [first, ...others] = shortages;
+  return first === undefined ? undefined : new InsufficientStock([first, ...others]);
 }

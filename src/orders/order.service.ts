@@ -1,4 +1,4 @@
-import type { IdReader, ReadyAnswer } from '../db/id-reader.ts';
+import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
@@ -8,13 +8,16 @@ import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import { settleKeptRefunds } from '../payments/kept-refunds.ts';
+import { lockKeptRefunds } from '../payments/payment-exception.repository.ts';
 import { decideOrder } from './decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
 import { expireOverdue } from './expire-orders.ts';
 import { findSellableStock } from './expire-orders.repository.ts';
 import { expiryTime, type OrderStatus } from './order-state.ts';
-import { applyTransitions, invalidTransition } from './order-transition.ts';
+import { applyTransitions, invalidTransition, type Transition } from './order-transition.ts';
 import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
 import type { OrderPlacer } from './order-placer.ts';
 import { previewOrder } from './place-orders.ts';
@@ -71,7 +74,11 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
       return events.length === 0 ? notFound() : events.map(toTransition);
     },
 
-    /** @throws AppError order_not_found, version_mismatch, invalid_status_transition */
+    /**
+     * An order whose refund came before its payment is canceled as soon as it is paid, also by hand: its money has gone
+     * back already, and shipping it would give the goods away.
+     * @throws AppError order_not_found, version_mismatch, invalid_status_transition
+     */
     async changeStatus(
       id: number,
       to: OrderStatus,
@@ -85,13 +92,16 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
         requireVersion(ifMatch, order);
         throw invalidTransition(order.status, to);
       }
-      metrics.orderTransitions.inc({ to });
+      metrics.orderTransitions.inc({ to: order.status });
       return order;
     },
   };
 }
 
-/** An overdue order expires, whatever is asked for; then the answer is that of the order as the sweep would leave it. */
+/**
+ * An overdue order expires, whatever is asked for; then the answer is that of the order as the sweep would leave it.
+ * A refund that came before its payment takes effect when the order is set to PAID by hand, too.
+ */
 async function moveOrder(
   tx: Tx,
   id: number,
@@ -103,17 +113,21 @@ async function moveOrder(
   const [expired] = await expireOverdue(tx, current, caller);
   if (expired !== undefined) return { order: expired, hasExpired: true };
   requireVersion(ifMatch, current);
-  const [after] = await applyTransitions(tx, [{ order: current, steps: [to], cause: 'request', caller }]);
+  const kept = to === 'PAID' ? await lockKeptRefunds(tx, [id]) : [];
+  const way: Pick<Transition, 'steps' | 'refundDue'> =
+    kept.length > 0 ? { steps: [to, 'CANCELED'], refundDue: false } : { steps: [to] };
+  const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);
+  await settleKeptRefunds(tx, kept, caller);
   return { order: after ?? notFound(), hasExpired: false };
 }
 
-type Transition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
+type ToldTransition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
 
-const CREATION: Transition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
+const CREATION: ToldTransition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
 
 function toTransition(event: StoredEvent): OrderTransition {
   // An order.created has no payload; all others are written by order-transition.ts, with this member.
-  const { transition = CREATION } = (event.payload ?? {}) as { transition?: Transition };
+  const { transition = CREATION } = (event.payload ?? {}) as { transition?: ToldTransition };
   return {
     from: transition.from,
     to: transition.to,

@@ -1,6 +1,5 @@
 import type { Tx } from '../db/types.ts';
 import { insertEvents } from '../events/event.repository.ts';
-import type { NewEvent } from '../events/event.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
@@ -9,16 +8,11 @@ import { lockOrders } from '../orders/order.repository.ts';
 import { applyTransitions } from '../orders/order-transition.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { Order } from '../orders/order.ts';
+import { settleKeptRefunds } from './kept-refunds.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
-import {
-  findPaymentEvents,
-  insertPaymentEvents,
-  insertPaymentExceptions,
-  type KeptRefund,
-  lockKeptRefunds,
-  type PaymentException,
-  resolveExceptions,
-} from './payment.repository.ts';
+import { exceptionEvent } from './payment-exception.ts';
+import { insertPaymentExceptions, type KeptRefund, lockKeptRefunds } from './payment-exception.repository.ts';
+import { countRepeats, findPaymentEvents, insertPaymentEvents } from './payment.repository.ts';
 import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
 
 /*
@@ -60,11 +54,14 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
   );
   const expiries = await findExpiriesOf(tx, [...orders.values()]);
   const accepted = new Map<string, Accepted>();
+  const repeated: string[] = [];
   const results = deliveries.map((delivery): ApplyResult => {
     const { identity, orderId } = delivery.event;
     const before = known.get(identity);
-    if (before !== undefined)
+    if (before !== undefined) {
+      if (!delivery.event.replayed) repeated.push(identity);
       return { status: 'already_processed', ...named(before.orderId), outcome: before.outcome };
+    }
     const order = orderId === null ? undefined : orders.get(orderId);
     const expiry = order && expiries.get(order.id);
     const decision = decide(delivery.event, order, expiry !== undefined);
@@ -76,6 +73,7 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
   });
   const paid = await writeAccepted(tx, [...accepted.values()]);
+  await countRepeats(tx, repeated);
   return results.map((result) => {
     const order =
       result instanceof AppError || result.status !== 'processed' ? undefined : paid.get(result.order_id);
@@ -142,7 +140,10 @@ async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map
     }),
   );
   await writeReviews(tx, accepted, eventIds);
-  await settleKeptRefunds(tx, keptRefunds, accepted);
+  for (const { event, caller } of accepted) {
+    const kept = keptRefunds.filter(({ orderId }) => orderId === event.orderId);
+    await settleKeptRefunds(tx, kept, caller);
+  }
   return new Map(moved.map((order) => [order.id, order]));
 }
 
@@ -179,38 +180,7 @@ async function writeReviews(
     tx,
     exceptions.flatMap((exception) => {
       const caller = callers.get(exception.payment_event_id);
-      return caller === undefined ? [] : [toEvent('payment.review_required', exception, caller)];
+      return caller === undefined ? [] : [exceptionEvent('payment.review_required', exception, caller)];
     }),
   );
-}
-
-async function settleKeptRefunds(
-  tx: Tx,
-  kept: readonly KeptRefund[],
-  accepted: readonly Accepted[],
-): Promise<void> {
-  for (const { event, caller } of accepted) {
-    const ids = kept.filter(({ orderId }) => orderId === event.orderId).map(({ id }) => id);
-    const note = 'The payment came, and the order was canceled with it';
-    const resolved = await resolveExceptions(tx, ids, { resolution: 'refunded', note }, caller);
-    await insertEvents(
-      tx,
-      resolved.map((exception) => toEvent('payment.review_resolved', exception, caller)),
-    );
-  }
-}
-
-function toEvent(
-  type: 'payment.review_required' | 'payment.review_resolved',
-  exception: PaymentException,
-  caller: Caller,
-): NewEvent {
-  return {
-    type,
-    aggregateType: 'payment_exception',
-    aggregateId: exception.id,
-    aggregateVersion: exception.version,
-    payload: { exception },
-    caller,
-  };
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { sweepOverdueOrders } from '../../src/orders/expire-orders.ts';
 import { connectForeign } from '../support/baskets.ts';
+import { type PlanRow, workIn, workOf } from '../support/plans.ts';
 import { observeStatements, type Statement } from '../support/race.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -38,36 +39,6 @@ beforeAll(async () => {
 
 afterAll(() => service.close());
 
-interface Plan {
-  'Node Type': string;
-  'Relation Name'?: string;
-  'Actual Rows': number;
-  'Actual Loops': number;
-  'Rows Removed by Filter'?: number;
-  'Rows Removed by Index Recheck'?: number;
-  Plans?: Plan[];
-}
-
-/** The plan, with what it did, of the one statement that a list sends. */
-async function planOf(url: string): Promise<Plan> {
-  const sent: Statement[] = [];
-  observeStatements(service, (statement) => sent.push(statement));
-  expect((await service.call('GET', url)).status).toBe(200);
-  expect(sent).toHaveLength(1);
-  const [{ text, values } = { text: '', values: [] }] = sent;
-  return planIn(await service.database.query(`explain (analyze, format json) ${text}`, values));
-}
-
-function planIn(rows: unknown[]): Plan {
-  const plan = (rows as { 'QUERY PLAN': { Plan: Plan }[] }[])[0]?.['QUERY PLAN'][0]?.Plan;
-  if (plan === undefined) throw new Error('no plan');
-  return plan;
-}
-
-function nodesOf(plan: Plan): Plan[] {
-  return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
-}
-
 const filters = [
   '',
   'status=PENDING',
@@ -90,29 +61,11 @@ const filters = [
 test.each(filters.flatMap((filter) => ['sort=-id', 'sort=id'].map((sort) => `${filter}&${sort}`)))(
   'a page of a million orders under %s looks at few rows and scans no table',
   async (query) => {
-    const plan = await planOf(`/orders?${query.replace(/^&/, '')}`);
-    expect(scannedBy(plan)).toEqual([]);
-    expect(rowsLookedAt(plan)).toBeLessThan(ROWS_LOOKED_AT_MAX);
+    const { scanned, rows } = await workOf(service, `/orders?${query.replace(/^&/, '')}`, 'orders');
+    expect(scanned).toEqual([]);
+    expect(rows).toBeLessThan(ROWS_LOOKED_AT_MAX);
   },
 );
-
-function scannedBy(plan: Plan): unknown[] {
-  return nodesOf(plan)
-    .filter((node) => node['Node Type'] === 'Seq Scan')
-    .map((node) => node['Relation Name']);
-}
-
-/** By the busiest step of the plan. */
-function rowsLookedAt(plan: Plan): number {
-  const rows = nodesOf(plan).map(
-    (node) =>
-      (node['Actual Rows'] +
-        (node['Rows Removed by Filter'] ?? 0) +
-        (node['Rows Removed by Index Recheck'] ?? 0)) *
-      node['Actual Loops'],
-  );
-  return Math.max(...rows);
-}
 
 /** What asks for overdue orders: a sweep, an order and a preview of the product with most orders, all sold out. */
 async function overdueStatements(): Promise<Statement[]> {
@@ -137,8 +90,10 @@ test('among a million orders, 300 overdue ones are found without a look at the o
   const client = await connectForeign(service.database);
   await client.query('set plan_cache_mode = force_generic_plan');
   for (const { text, values } of statements) {
-    const plan = planIn((await client.query(`explain (analyze, format json) ${text}`, values)).rows);
-    expect([text, scannedBy(plan)]).toEqual([text, []]);
-    expect(rowsLookedAt(plan)).toBeLessThan(2000);
+    const { scanned, rows } = workIn(
+      (await client.query<PlanRow>(`explain (analyze, format json) ${text}`, values)).rows,
+    );
+    expect([text, scanned]).toEqual([text, []]);
+    expect(rows).toBeLessThan(2000);
   }
 });

@@ -12,9 +12,9 @@ import {
   type ModelOrder,
   type ModelProduct,
   releaseFor,
+  moveByHand,
   type Step,
   stockOf,
-  takeStep,
 } from './model.ts';
 import type { Answer, TestService } from './service.ts';
 
@@ -74,6 +74,22 @@ async function setStock(product: ModelProduct, { service }: Real, stock: number)
   expect([status, body.stock, body.version]).toEqual([200, stock, product.version]);
 }
 
+async function adjustStock(product: ModelProduct, { service }: Real, delta: number): Promise<void> {
+  const body = { delta, reason: 'counted' };
+  const answer = await service.call('POST', `/products/${product.id}/stock-adjustments`, body);
+  if (delta === 0 || stockOf(product) + delta < 0) {
+    expect(answer.status).toBe(delta === 0 ? 422 : 409);
+    return;
+  }
+  product.onHand += delta;
+  product.version += 1;
+  expect([answer.status, answer.body.stock, answer.body.version]).toEqual([
+    201,
+    stockOf(product),
+    product.version,
+  ]);
+}
+
 type Items = ModelOrder['items'];
 
 async function placeOrder(model: Model, { service, run }: Real, items: Items, key: number | undefined) {
@@ -128,8 +144,9 @@ async function changeStatus(order: ModelOrder, { service }: Real, to: Step, byDe
   const answer = await (byDelete ? service.call('DELETE', url) : service.call('PUT', url, { status: to }));
   if (isOverdue(order)) expire([order]);
   const detail = `Invalid status transition from ${order.status} to ${to}`;
-  if (takeStep(order, to)) {
+  if (moveByHand(order, to)) {
     expect(answer.status).toBe(byDelete ? 204 : 200);
+    if (!byDelete) expect(answer.body.status).toBe(order.status);
   } else {
     expect([answer.status, answer.body.detail]).toEqual([400, detail]);
   }
@@ -211,6 +228,15 @@ const stockEdits = fc
       ),
   );
 
+const adjustments = fc
+  .tuple(indexes, fc.integer({ min: -8, max: 8 }))
+  .map(
+    ([index, delta]) =>
+      new Command(`adjust the stock of product ${index} by ${delta}`, 'products', (model, real) =>
+        adjustStock(pick(model.products, index), real, delta),
+      ),
+  );
+
 /** One to three items; the same product twice is one of the cases. */
 const orders = fc.tuple(fc.array(fc.tuple(indexes, quantities), { minLength: 1, maxLength: 3 }), keys).map(
   ([basket, key]) =>
@@ -266,6 +292,7 @@ export const commands = [
   { arbitrary: passings, weight: 2 },
   { arbitrary: creates, weight: 1 },
   { arbitrary: stockEdits, weight: 1 },
+  { arbitrary: adjustments, weight: 1 },
   { arbitrary: repeats, weight: 1 },
   { arbitrary: sweeps, weight: 1 },
   { arbitrary: strangers, weight: 1 },

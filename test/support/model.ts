@@ -120,6 +120,13 @@ export function applyEvent(model: Model, order: ModelOrder, type: EventType, cen
   return { status: 'processed', new_status: 'CANCELED' };
 }
 
+/** Moves an order as staff do: one that is paid by hand takes the refund that was kept for it, too. */
+export function moveByHand(order: ModelOrder, to: Step): boolean {
+  const allowed = takeStep(order, to);
+  if (allowed && to === 'PAID' && order.refundKept) cancelByKeptRefund(order);
+  return allowed;
+}
+
 /** The second step of one transaction: it raises no version, and the money is back already. */
 function cancelByKeptRefund(order: ModelOrder): void {
   takeStep(order, 'CANCELED');

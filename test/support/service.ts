@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 
 import { buildApp } from '../../src/app.ts';
 import { requireReady } from '../../src/db/connect.ts';
@@ -22,6 +22,8 @@ export interface TestServiceOptions {
   webhookSecrets?: readonly string[];
   clock?: Clock;
   orderTtlMinutes?: number;
+  /** Nothing is logged otherwise. */
+  logger?: Logger;
 }
 
 /** The whole service in this process, on a database of its own, without a port: requests are injected. */
@@ -66,6 +68,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const services = createServices({
     db: own.db,
     lane: own.lane,
+    reports: own.reports,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
     orderTtlMinutes: options.orderTtlMinutes ?? 0,
@@ -74,7 +77,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     config: { webhookSecrets: options.webhookSecrets ?? [WEBHOOK_SECRET], trustProxy: false },
     services,
     readiness: { isDraining: () => false, check: () => requireReady(own) },
-    logger: pino({ level: 'silent' }),
+    logger: options.logger ?? pino({ level: 'silent' }),
   });
   await app.ready();
 
