@@ -3,7 +3,8 @@ import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
 
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
-import { connect, openPostgres, type Postgres, requireLoopback } from '../support/postgres.ts';
+import { requireLoopback } from '../support/arguments.ts';
+import { connect, openPostgres, type Postgres } from '../support/postgres.ts';
 
 export interface BenchPostgres extends Postgres {
   version: string;

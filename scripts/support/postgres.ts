@@ -74,12 +74,3 @@ export async function connect(url: string, opened: ClosingStack, script: string)
   opened.add(() => client.end());
   return client;
 }
-
-/** Load is for one's own machine only. */
-export function requireLoopback(url: string, name: string): void {
-  if (!URL.canParse(url)) throw new Error(`${name} is not a URL.`);
-  const { hostname } = new URL(url);
-  if (!/^(127(\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname)) {
-    throw new Error(`${name} must name a loopback address such as 127.0.0.1, not ${hostname || 'nothing'}.`);
-  }
-}
