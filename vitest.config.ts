@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/{unit,api,races,faults,schema}/**/*.test.ts'],
+    include: ['test/{unit,api,races,faults,schema,drills}/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/totals-reporter.ts'],
     // Races and kills take their time on a small machine; a test that hangs still ends.

@@ -7,7 +7,7 @@ import { type LoadResult, type LoadSecond, runLoad } from './bench/http-load.ts'
 import { toLoadChart } from './bench/load-chart.ts';
 import { LoadShop } from './bench/load-shop.ts';
 import { readNumber } from './bench/options.ts';
-import { requireLoopback } from './bench/postgres.ts';
+import { requireLoopback } from './support/arguments.ts';
 
 /*
  * Load on a running service at BASE_URL: 80 % reads and 20 % orders over products of its own, and at the end the check
