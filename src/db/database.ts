@@ -1,6 +1,7 @@
 import { Kysely } from 'kysely';
 import pg from 'pg';
 
+import { Liveness } from './liveness.ts';
 import type { DB } from './schema.ts';
 import { PgDialect, PooledDriver } from './pg-dialect.ts';
 import { PipelinedDriver } from './pipeline.ts';
@@ -14,12 +15,17 @@ const LOCK_TIMEOUT_MS = 1000;
 const STATEMENT_TIMEOUT_MS = 3000;
 /** Counted by this process, for a connection that has gone silent; it gives up the connection. */
 const QUERY_TIMEOUT_MS = 5000;
-/** Locks of a transaction whose service was cut off are given back then; longer than any of ours pauses. */
-const IDLE_IN_TRANSACTION_MS = 10_000;
-/** A connection that the network has dropped in silence is found before an order waits for it. */
+/** Locks of a transaction whose service was cut off are given back then: when the service, too, has given it up. */
+const IDLE_IN_TRANSACTION_MS = QUERY_TIMEOUT_MS;
+/** An idle connection that the network has dropped in silence is found after this and ten more seconds (libuv's probes). */
 const KEEP_ALIVE_DELAY_MS = 10_000;
-/** Waiting for a pooled connection, or for a new one to open. */
-const CONNECT_TIMEOUT_MS = 5000;
+/** Waiting for one of the pooled connections to be free. */
+const POOL_TIMEOUT_MS = 5000;
+/**
+ * Opening a connection takes milliseconds where it works at all. While the database is away, everybody waits in this;
+ * it is what must end before the first of them is served again.
+ */
+const CONNECT_TIMEOUT_MS = 3000;
 
 export interface DatabaseOptions {
   url: string;
@@ -49,7 +55,6 @@ export function createDatabase(options: DatabaseOptions): Database {
   };
   const clientConfig: pg.ClientConfig = {
     connectionString: options.url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     application_name: 'orders-inventory',
@@ -58,17 +63,31 @@ export function createDatabase(options: DatabaseOptions): Database {
     // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
     ...(timeouts && !pgbouncer ? serverTimeouts : {}),
   };
-  const pool = new pg.Pool({ ...clientConfig, max: options.poolSize, idleTimeoutMillis: 30_000 });
+  const pool = new pg.Pool({
+    ...clientConfig,
+    // Migrations wait as long as the pool does, for a database that is starting, too.
+    ...(timeouts ? { Client: ConnectingClient } : {}),
+    connectionTimeoutMillis: POOL_TIMEOUT_MS,
+    max: options.poolSize,
+    idleTimeoutMillis: 30_000,
+  });
   // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
   pool.on('error', onIdleError);
   // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
   // the connection next is told.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  const liveness = new Liveness();
+  pool.on('connect', (client) => liveness.heard(client));
 
   const setLocal = Object.entries(serverTimeouts)
     .map(([name, ms]) => `set local ${name} = ${ms}; `)
     .join('');
-  const connection = { nameStatements: !pgbouncer, beginPrefix: timeouts && pgbouncer ? setLocal : '' };
+  const connection = {
+    ownsBackend: !pgbouncer,
+    beginPrefix: timeouts && pgbouncer ? setLocal : '',
+    liveness,
+    queryTimeoutMs: QUERY_TIMEOUT_MS,
+  };
   const db = new Kysely<DB>({ dialect: new PgDialect(() => new PooledDriver(pool, connection)) });
   // The few statements of the lane are planned once: PostgreSQL would otherwise plan the write of a small batch anew each
   // time, because it looks cheaper than the general plan, and that takes longer than to run it.
@@ -76,7 +95,14 @@ export function createDatabase(options: DatabaseOptions): Database {
     ? clientConfig
     : { ...clientConfig, options: '-c plan_cache_mode=force_generic_plan' };
   const lane = new Kysely<DB>({
-    dialect: new PgDialect(() => new PipelinedDriver(laneConfig, connection, onIdleError)),
+    dialect: new PgDialect(
+      () =>
+        new PipelinedDriver(
+          { ...laneConfig, connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
+          connection,
+          onIdleError,
+        ),
+    ),
   });
   return {
     db,
@@ -87,6 +113,13 @@ export function createDatabase(options: DatabaseOptions): Database {
       await db.destroy();
     },
   };
+}
+
+/** The pool has one timeout for waiting and for opening; this is where they differ. */
+class ConnectingClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  }
 }
 
 const INT8: number = pg.types.builtins.INT8;
