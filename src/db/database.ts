@@ -27,6 +27,9 @@ const POOL_TIMEOUT_MS = 5000;
  */
 const CONNECT_TIMEOUT_MS = 3000;
 
+/** Migrations have none, whatever is set for their role. PgBouncer refuses this as it refuses the timeouts themselves. */
+const NO_TIMEOUTS = '-c lock_timeout=0 -c statement_timeout=0';
+
 export interface DatabaseOptions {
   url: string;
   poolSize: number;
@@ -61,7 +64,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     types: { getTypeParser },
     ...(timeouts ? { query_timeout: QUERY_TIMEOUT_MS } : {}),
     // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
-    ...(timeouts && !pgbouncer ? serverTimeouts : {}),
+    ...(pgbouncer ? {} : timeouts ? serverTimeouts : { options: NO_TIMEOUTS }),
   };
   const pool = new pg.Pool({
     ...clientConfig,

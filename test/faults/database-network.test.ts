@@ -45,7 +45,11 @@ test.each(Object.entries(faults))(
     const database = await useTestDatabase();
     const proxy = await FaultProxy.start(database.url);
     onTestFinished(() => proxy.close());
-    const { backAfterMs, slowestMs } = await endure(fault(proxy), proxy.urlOf(database.url), database);
+    const { backAfterMs, slowestMs } = await endure(
+      fault(proxy),
+      { DATABASE_URL: proxy.urlOf(database.url) },
+      database,
+    );
     expect(backAfterMs).toBeLessThan(BACK_WITHIN_MS);
     expect(slowestMs).toBeLessThan(DEADLINE_MS);
   },

@@ -110,7 +110,11 @@ test.each(Object.entries(faults))(
   'PostgreSQL %s: every answer is legal or 503 in time, all is back within 5 s, each key has one order',
   async (_name, fault) => {
     const database = await postgres.createDatabase();
-    const { backAfterMs, slowestMs } = await endure(fault(database), database.url, database);
+    const { backAfterMs, slowestMs } = await endure(
+      fault(database),
+      { DATABASE_URL: database.url },
+      database,
+    );
     expect(backAfterMs).toBeLessThan(BACK_WITHIN_MS);
     expect(slowestMs).toBeLessThan(DEADLINE_MS);
   },

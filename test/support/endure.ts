@@ -27,10 +27,10 @@ export interface Fault {
  */
 export async function endure(
   fault: Fault,
-  url: string,
+  env: Record<string, string>,
   database: Pick<TestDatabase, 'query'>,
 ): Promise<{ backAfterMs: number; slowestMs: number }> {
-  const service = await startProcess({ DATABASE_URL: url, DATABASE_POOL_SIZE: '4' });
+  const service = await startProcess({ DATABASE_POOL_SIZE: '4', ...env });
   const traffic = new Traffic(service.url);
   await traffic.start();
   await expect.poll(() => traffic.servedSince(0), patience).toEqual(allKinds);
