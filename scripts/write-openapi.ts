@@ -25,6 +25,7 @@ const app = await buildApp({
   services: createServices({
     db: database.db,
     lane: database.lane,
+    reports: database.reports,
     clock: systemClock,
     metrics: createMetrics(),
   }),

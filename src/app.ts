@@ -12,6 +12,8 @@ import { renderErrors, sendProblem } from './http/problem.ts';
 import { observeRequests, requestIdOf } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
+import { inventoryRoutes } from './inventory/inventory.routes.ts';
+import { InventoryAuditSchema } from './inventory/inventory.schemas.ts';
 import {
   ChangeStatusBody,
   CreateOrderBody,
@@ -54,6 +56,7 @@ const schemas = [
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  InventoryAuditSchema,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -106,11 +109,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
   const { config, services, readiness } = options;
-  const { products, orders, payments, metrics, clock } = services;
+  const { products, orders, payments, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(generalRoutes, { readiness, metrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
+  await app.register(inventoryRoutes, { audits });
   await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
 }
 

@@ -1,6 +1,8 @@
 import { createIdReader } from './db/id-reader.ts';
+import type { Reports } from './db/reports.ts';
 import type { Db } from './db/types.ts';
 import { purgeKeys } from './idempotency/idempotency.service.ts';
+import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { type Metrics, observeBatches } from './lib/metrics.ts';
 import { startPoller } from './lib/poller.ts';
@@ -15,6 +17,7 @@ export interface Dependencies {
   db: Db;
   /** See `Database.lane`: orders are placed on it. */
   lane: Db;
+  reports: Reports;
   clock: Clock;
   metrics: Metrics;
 }
@@ -23,9 +26,10 @@ export type Services = ReturnType<typeof createServices>;
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
-  const { db, lane, clock, metrics } = dependencies;
+  const { db, lane, reports, clock, metrics } = dependencies;
   const placer = createOrderPlacer({ db, lane, metrics });
   const payments = createPaymentService({ db, metrics });
+  const audits = createAuditService({ reports, metrics });
   const productReader = createIdReader(
     (ids) => findProducts(db, ids),
     observeBatches(metrics, 'product_reads'),
@@ -38,9 +42,16 @@ export function createServices(dependencies: Dependencies) {
     products: createProductService({ db, reader: productReader }),
     orders: createOrderService({ db, placer, reader: orderReader, clock, metrics }),
     payments,
+    audits,
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
-      await Promise.all([placer.stop(), payments.stop(), productReader.stop(), orderReader.stop()]);
+      await Promise.all([
+        placer.stop(),
+        payments.stop(),
+        audits.stop(),
+        productReader.stop(),
+        orderReader.stop(),
+      ]);
     },
   };
 }
@@ -48,8 +59,20 @@ export function createServices(dependencies: Dependencies) {
 /** Old keys are deleted in batches; at this pace, 144,000 a day. */
 const PURGE_INTERVAL_MS = 10 * 60 * 1000;
 
+/** A run may take 30 s, and keeps PostgreSQL from cleaning up behind busy rows for as long: a tenth of the time at most. */
+const AUDIT_INTERVAL_MS = 5 * 60 * 1000;
+
 /** Starts the background loops. @returns a function that ends them and waits for runs under way */
-export function startBackground({ db }: Services, onError: (error: unknown) => void): () => Promise<void> {
+export function startBackground(
+  { db, audits }: Services,
+  onError: (error: unknown) => void,
+): () => Promise<void> {
   const purge = startPoller(() => purgeKeys(db), PURGE_INTERVAL_MS, onError);
-  return () => purge.stop();
+  const audit = startPoller(() => audits.refresh(), AUDIT_INTERVAL_MS, onError);
+  // The metric has a value from the start, and does not wait five minutes for it.
+  void audits.refresh().catch(onError);
+  return async () => {
+    await audits.stop();
+    await Promise.all([purge.stop(), audit.stop()]);
+  };
 }

@@ -5,6 +5,7 @@ import { Liveness } from './liveness.ts';
 import type { DB } from './schema.ts';
 import { PgDialect, PooledDriver } from './pg-dialect.ts';
 import { PipelinedDriver } from './pipeline.ts';
+import { createReports, type Reports } from './reports.ts';
 import type { Db } from './types.ts';
 
 /*
@@ -15,6 +16,9 @@ const LOCK_TIMEOUT_MS = 1000;
 const STATEMENT_TIMEOUT_MS = 3000;
 /** Counted by this process, for a connection that has gone silent; it gives up the connection. */
 const QUERY_TIMEOUT_MS = 5000;
+/** Reads of whole tables, on the connection for reports alone: a request does not wait for them as long as that. */
+const REPORT_STATEMENT_TIMEOUT_MS = 30_000;
+const REPORT_QUERY_TIMEOUT_MS = 32_000;
 /** Locks of a transaction whose service was cut off are given back then: when the service, too, has given it up. */
 const IDLE_IN_TRANSACTION_MS = QUERY_TIMEOUT_MS;
 /** An idle connection that the network has dropped in silence is found after this and ten more seconds (libuv's probes). */
@@ -45,6 +49,7 @@ export interface Database {
   db: Db;
   /** One connection whose transactions follow each other without a round trip between them (`pipeline.ts`). */
   lane: Db;
+  reports: Reports;
   pool: pg.Pool;
   readonly close: () => Promise<void>;
 }
@@ -66,22 +71,10 @@ export function createDatabase(options: DatabaseOptions): Database {
     // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
     ...(pgbouncer ? {} : timeouts ? serverTimeouts : { options: NO_TIMEOUTS }),
   };
-  const pool = new pg.Pool({
-    ...clientConfig,
-    // Migrations wait as long as the pool does, for a database that is starting, too.
-    ...(timeouts ? { Client: ConnectingClient } : {}),
-    connectionTimeoutMillis: POOL_TIMEOUT_MS,
-    max: options.poolSize,
-    idleTimeoutMillis: 30_000,
-  });
-  // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
-  pool.on('error', onIdleError);
-  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
-  // the connection next is told.
-  pool.on('connect', (client) => client.on('error', () => undefined));
   const liveness = new Liveness();
-  pool.on('connect', (client) => liveness.heard(client));
-
+  const open = (config: pg.ClientConfig, max: number) =>
+    openPool(config, max, timeouts, liveness, onIdleError);
+  const pool = open(clientConfig, options.poolSize);
   const setLocal = Object.entries(serverTimeouts)
     .map(([name, ms]) => `set local ${name} = ${ms}; `)
     .join('');
@@ -94,28 +87,59 @@ export function createDatabase(options: DatabaseOptions): Database {
   const db = new Kysely<DB>({ dialect: new PgDialect(() => new PooledDriver(pool, connection)) });
   // The few statements of the lane are planned once: PostgreSQL would otherwise plan the write of a small batch anew each
   // time, because it looks cheaper than the general plan, and that takes longer than to run it.
-  const laneConfig = pgbouncer
-    ? clientConfig
-    : { ...clientConfig, options: '-c plan_cache_mode=force_generic_plan' };
+  const laneConfig = {
+    ...clientConfig,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    ...(pgbouncer ? {} : { options: '-c plan_cache_mode=force_generic_plan' }),
+  };
   const lane = new Kysely<DB>({
-    dialect: new PgDialect(
-      () =>
-        new PipelinedDriver(
-          { ...laneConfig, connectionTimeoutMillis: CONNECT_TIMEOUT_MS },
-          connection,
-          onIdleError,
-        ),
-    ),
+    dialect: new PgDialect(() => new PipelinedDriver(laneConfig, connection, onIdleError)),
+  });
+  const reportConfig = {
+    ...clientConfig,
+    ...(timeouts ? { query_timeout: REPORT_QUERY_TIMEOUT_MS } : {}),
+    ...(timeouts && !pgbouncer ? { statement_timeout: REPORT_STATEMENT_TIMEOUT_MS } : {}),
+  };
+  const reports = createReports(open(reportConfig, 1), {
+    ...connection,
+    queryTimeoutMs: REPORT_QUERY_TIMEOUT_MS,
   });
   return {
     db,
     lane,
+    reports,
     pool,
     async close() {
+      reports.abort();
+      await reports.db.destroy();
       await lane.destroy();
       await db.destroy();
     },
   };
+}
+
+function openPool(
+  config: pg.ClientConfig,
+  max: number,
+  timeouts: boolean,
+  liveness: Liveness,
+  onIdleError: (error: Error) => void,
+): pg.Pool {
+  const pool = new pg.Pool({
+    ...config,
+    // Migrations wait as long as the pool does, for a database that is starting, too.
+    ...(timeouts ? { Client: ConnectingClient } : {}),
+    connectionTimeoutMillis: POOL_TIMEOUT_MS,
+    max,
+    idleTimeoutMillis: 30_000,
+  });
+  // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
+  pool.on('error', onIdleError);
+  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
+  // the connection next is told.
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', (client) => liveness.heard(client));
+  return pool;
 }
 
 /** The pool has one timeout for waiting and for opening; this is where they differ. */

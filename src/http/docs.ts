@@ -41,6 +41,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         { name: 'Products', description: 'Products and what can be sold of them' },
         { name: 'Orders', description: 'Orders, and the stock that they hold' },
         { name: 'Webhooks', description: 'Payment events' },
+        { name: 'Inventory', description: 'The ledger of stock, and its audit' },
       ],
       components: {
         securitySchemes: {

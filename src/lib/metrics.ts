@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /** Everything that `/metrics` shows. One registry an app, so that tests do not share counters. */
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -7,8 +7,21 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  const inventoryDrift = new Gauge({
+    name: 'inventory_drift_units',
+    help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
+    registers,
+  });
+  // It would begin at 0, which before the first audit nobody knows.
+  inventoryDrift.remove();
   return {
     registry,
+    inventoryDrift,
+    inventoryAuditedAt: new Gauge({
+      name: 'inventory_audit_timestamp_seconds',
+      help: 'When the inventory was last audited, in seconds since 1970; 0 before the first time',
+      registers,
+    }),
     requestDuration: new Histogram({
       name: 'http_request_duration_seconds',
       help: 'Time from the arrival of a request to the end of its answer',

@@ -54,6 +54,7 @@ const ROUTES = {
   '/orders/{id}': ['delete', 'get', 'put'],
   '/orders/{id}/status': ['patch'],
   '/orders/{id}/history': ['get'],
+  '/inventory/audit': ['get'],
   '/webhooks/payment': ['post'],
 };
 

@@ -66,6 +66,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const services = createServices({
     db: own.db,
     lane: own.lane,
+    reports: own.reports,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
   });
