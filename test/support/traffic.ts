@@ -48,7 +48,7 @@ export class Traffic {
     this.#url = url;
   }
 
-  /** @returns the callers' end, when they are stopped */
+  /** Makes what they call for, and starts the callers. */
   async start(): Promise<void> {
     const client = new KeepAliveClient(this.#url);
     const product = { sku: 'SOLD', name: 'Sold', price: 1, stock: 1_000_000 };
