@@ -66,10 +66,10 @@ module.exports = {
       from: {
         path: [
           '^src/orders/(order-state|decide-order)\\.ts$',
-          '^src/payments/(payment-rules|webhook-signature)\\.ts$',
+          '^src/payments/(payment-rules|webhook-signature|payment-exception|inbox)\\.ts$',
           '^src/idempotency/fingerprint\\.ts$',
           '^src/inventory/stock-change\\.ts$',
-          '^src/lib/(money|cursor|versions|page)\\.ts$',
+          '^src/lib/(money|cursor|versions|page|instant)\\.ts$',
         ],
       },
       to: {

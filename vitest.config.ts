@@ -6,7 +6,7 @@ import { findPgbouncer } from './test/support/pgbouncer.ts';
 const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 const all = {
-  test: { ...shared, name: 'all', include: ['test/{unit,api,races,faults,schema}/**/*.test.ts'] },
+  test: { ...shared, name: 'all', include: ['test/{unit,api,races,faults,schema,drills}/**/*.test.ts'] },
 };
 
 /** The API once more, and the races for stock and keys, with the database behind PgBouncer in transaction mode. */

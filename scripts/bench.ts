@@ -3,25 +3,21 @@ import path from 'node:path';
 
 import { ClosingStack } from '../src/lib/shutdown.ts';
 import { toChart } from './bench/chart.ts';
-import { Children, LoadGenerator } from './bench/children.ts';
 import { memoryRow, type Row, toRows } from './bench/goals.ts';
 import { type GrowthOutcome, measureGrowth } from './bench/growth.ts';
-import { runScript } from './bench/interrupt.ts';
+import { LoadGenerator } from './bench/load-generator.ts';
 import { describeMachine, type Machine, versionOf } from './bench/machine.ts';
 import { BENCH_USAGE, type BenchOptions, readBenchOptions } from './bench/options.ts';
 import { createPeerTables, startEcho, startPlain } from './bench/peers.ts';
 import { Pgbench } from './bench/pgbench.ts';
-import { type BenchPostgres, connect, openPostgres } from './bench/postgres.ts';
+import { type BenchPostgres, openBenchPostgres } from './bench/postgres.ts';
 import { JUDGED_CONNECTIONS, type Parties, Rounds } from './bench/rounds.ts';
-import {
-  call,
-  createProducts,
-  median,
-  MemoryWatch,
-  type MemorySummary,
-  startService,
-} from './bench/service.ts';
+import { call, createProducts, median, MemoryWatch, type MemorySummary } from './bench/service.ts';
 import { toTable } from './bench/table.ts';
+import { Children } from './support/children.ts';
+import { closeAfter } from './support/interrupt.ts';
+import { connect } from './support/postgres.ts';
+import { startService } from './support/service-process.ts';
 
 /*
  * How fast the service is, as ratios to what is measured beside it: PostgreSQL's own benchmark client, a bare Fastify,
@@ -52,7 +48,7 @@ async function bench(options: BenchOptions): Promise<boolean> {
   const machine = describeMachine();
   const children = new Children();
   say('starting PostgreSQL');
-  const postgres = await openPostgres(opened);
+  const postgres = await openBenchPostgres(opened);
   opened.add(() => children.stopAll());
   const outcome = await measureAll(options, postgres, children);
 
@@ -111,14 +107,14 @@ async function gather(
 
   // The echo answers what a service answers; a second one, so that the measured database starts without orders.
   const exampleUrl = await postgres.createDatabase('example');
-  const example = await startService(children, exampleUrl);
+  const example = await startService(children, { DATABASE_URL: exampleUrl });
   const [exampleId = 0] = await createProducts(example.url, 1);
   const order = await call(`${example.url}/orders`, { product_id: exampleId, quantity: 1 });
   const product = await call(`${example.url}/products/${exampleId}`);
   await example.stop();
 
   const serviceUrl = await postgres.createDatabase('service');
-  const service = await startService(children, serviceUrl);
+  const service = await startService(children, { DATABASE_URL: serviceUrl });
   const productIds = await createProducts(service.url, SPREAD_PRODUCTS);
   return {
     generator,
@@ -127,7 +123,7 @@ async function gather(
     productIds,
     echo: await startEcho(children, { product, order }),
     plain: await startPlain(children, peerUrl),
-    client: await connect(serviceUrl, opened),
+    client: await connect(serviceUrl, opened, 'bench'),
     stop: () => service.stop(),
   };
 }
@@ -221,5 +217,14 @@ function roundNumbers(_name: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
 }
 
-if (process.argv.includes('--help')) process.stdout.write(`${BENCH_USAGE}\n`);
-else await runScript(opened, async () => bench(readBenchOptions(process.argv.slice(2))));
+if (process.argv.includes('--help')) {
+  process.stdout.write(`${BENCH_USAGE}\n`);
+} else {
+  try {
+    const held = await closeAfter(opened, async () => bench(readBenchOptions(process.argv.slice(2))));
+    process.exitCode = held ? 0 : 1;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -2,11 +2,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { BottleneckWatch, type Evidence, nameBottleneck } from './bench/bottleneck.ts';
 import { type LoadResult, type LoadSecond, runLoad } from './bench/http-load.ts';
 import { toLoadChart } from './bench/load-chart.ts';
 import { LoadShop } from './bench/load-shop.ts';
 import { readNumber } from './bench/options.ts';
-import { requireLoopback } from './bench/postgres.ts';
+import { requireLoopback } from './support/arguments.ts';
 
 /*
  * Load on a running service at BASE_URL: 80 % reads and 20 % orders over products of its own, and at the end the check
@@ -39,11 +40,13 @@ async function load(): Promise<boolean> {
   const baseUrl = (process.env['BASE_URL'] || 'http://127.0.0.1:8000').replace(/\/+$/, '');
   requireLoopback(baseUrl, 'BASE_URL');
   const apiKey = process.env['API_KEY'];
-  const shop = await LoadShop.open(baseUrl, apiKey ? { 'x-api-key': apiKey } : {}).catch((error: unknown) => {
+  const headers: Record<string, string> = apiKey ? { 'x-api-key': apiKey } : {};
+  const shop = await LoadShop.open(baseUrl, headers).catch((error: unknown) => {
     const { message, cause } = error as Error;
     throw new Error(`${baseUrl} cannot be loaded: ${cause instanceof Error ? cause.message : message}`);
   });
   const history: LoadSecond[] = [];
+  const watch = await BottleneckWatch.start(baseUrl, headers);
   const result = await runLoad(
     {
       url: baseUrl,
@@ -60,8 +63,9 @@ async function load(): Promise<boolean> {
       },
     },
   );
+  const evidence = await watch.end(result);
   const faults = [...(await shop.check(result.lost)), ...serverErrors(result)];
-  const summary = summarize(profile, result, shop.acknowledged);
+  const summary = summarize(profile, result, shop.acknowledged, evidence);
   process.stdout.write(`\n${summary}\n`);
   process.stdout.write(
     faults.length === 0
@@ -77,7 +81,7 @@ function progressLine({ second, requestsPerSecond, latencyMs }: LoadSecond): str
   return `${String(second).padStart(4)} s ${rate} requests/s   p50 ${latencyMs.p50.toFixed(1)} ms   p99 ${latencyMs.p99.toFixed(1)} ms`;
 }
 
-function summarize(profile: Profile, result: LoadResult, orders: number): string {
+function summarize(profile: Profile, result: LoadResult, orders: number, evidence: Evidence): string {
   const { latencyMs, answers, lost } = result;
   const statuses = Object.entries(answers).map(
     ([status, count]) => `${status}: ${count.toLocaleString('en-US')}`,
@@ -89,9 +93,7 @@ function summarize(profile: Profile, result: LoadResult, orders: number): string
     `Answers    ${statuses.join('   ') || 'none'}${lost === 0 ? '' : `   without an answer: ${lost}`}`,
     `Orders     ${orders.toLocaleString('en-US')} acknowledged`,
     ...(answers['429'] === undefined ? [] : ['Many answers are the rate limit at work, not the service.']),
-    ...(result.generatorCores > 0.9
-      ? ['The load generator took a whole core: it limits, not the service.']
-      : []),
+    ...nameBottleneck(evidence),
   ].join('\n');
 }
 

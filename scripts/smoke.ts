@@ -6,7 +6,7 @@ import * as checks from './support/smoke-checks.ts';
 import { SmokeSteps } from './support/smoke-steps.ts';
 import { waitUntilReady } from './support/wait-until-ready.ts';
 
-const USAGE = `Tests a running service from outside, in nine steps.
+const USAGE = `Tests a running service from outside, in ten steps.
 
   npm run smoke                      the service at http://127.0.0.1:8000
   npm run smoke -- --wait            first wait until it is ready, for 60 s at most
@@ -31,7 +31,7 @@ await runScript(USAGE, async (args) => {
 
   // Unique, so that runs do not disturb each other, and one prefix, so that a run finds its own.
   const sku = `SMOKE-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`.toUpperCase();
-  const steps = new SmokeSteps(9);
+  const steps = new SmokeSteps(10);
   try {
     await runSteps(steps, client, { sku, webhookSecret: environment.webhookSecret });
   } catch (error) {
@@ -57,6 +57,7 @@ async function runSteps(
   await steps.run('stock went down', () => checks.checkStock(client, product));
   await steps.run('webhook pays it', () => checks.payOrder(client, order, webhookSecret));
   await steps.run('status is PAID', () => checks.checkPaid(client, order));
+  await steps.run('ledger adds up', () => checks.checkLedger(client, product, order));
   await steps.run('errors', () => checks.checkErrors(client, { product, order, webhookSecret }));
   await steps.run('lists', () => checks.checkLists(client, { product, order }));
 }

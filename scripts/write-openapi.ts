@@ -28,6 +28,7 @@ const app = await buildApp({
     reports: database.reports,
     clock: systemClock,
     metrics: createMetrics(),
+    orderTtlMinutes: 0,
   }),
   readiness: { isDraining: () => false, check: async () => undefined },
   logger: pino({ level: 'silent' }),

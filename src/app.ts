@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
 import { answerClientErrors } from './http/client-errors.ts';
@@ -9,11 +10,17 @@ import { generalRoutes, type Readiness } from './http/health.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { trackMethods } from './http/method-not-allowed.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
-import { observeRequests, requestIdOf } from './http/request-context.ts';
+import { createRequestIds, observeRequests } from './http/request-context.ts';
 import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
 import { inventoryRoutes } from './inventory/inventory.routes.ts';
-import { InventoryAuditSchema } from './inventory/inventory.schemas.ts';
+import {
+  AdjustedStockSchema,
+  AdjustStockBody,
+  InventoryAuditSchema,
+  MovementSchema,
+  StockExplanationSchema,
+} from './inventory/inventory.schemas.ts';
 import {
   ChangeStatusBody,
   CreateOrderBody,
@@ -21,6 +28,10 @@ import {
   OrderSchema,
 } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
+import { inboxRoutes } from './payments/inbox.routes.ts';
+import { InboxDeliverySchema } from './payments/inbox.schemas.ts';
+import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
+import { PaymentExceptionSchema, ResolveExceptionBody } from './payments/payment-exception.schemas.ts';
 import { webhookRoutes } from './payments/webhook.routes.ts';
 import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
 import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
@@ -42,7 +53,7 @@ export interface AppOptions {
   config: Pick<Config, 'webhookSecrets' | 'trustProxy'>;
   services: Services;
   readiness: Readiness;
-  logger: FastifyBaseLogger;
+  logger: Logger;
 }
 
 const schemas = [
@@ -56,18 +67,26 @@ const schemas = [
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  MovementSchema,
+  AdjustStockBody,
+  AdjustedStockSchema,
+  StockExplanationSchema,
   InventoryAuditSchema,
+  InboxDeliverySchema,
+  PaymentExceptionSchema,
+  ResolveExceptionBody,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, services, readiness, logger } = options;
+  const loggerInstance: FastifyBaseLogger = logger;
   const app = Fastify({
-    loggerInstance: logger,
+    loggerInstance,
     // observeRequests writes the one line of each request.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
-    genReqId: requestIdOf,
+    genReqId: createRequestIds(),
     // A child logger for each request costs more than naming the request in the few lines that are written about it.
     childLoggerFactory: (parent) => parent,
     trustProxy: config.trustProxy,
@@ -93,7 +112,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.server.maxHeadersCount = 0;
   const addMissingMethods = trackMethods(app);
   renderErrors(app);
-  observeRequests(app, services.metrics);
+  observeRequests(app, services.metrics, logger);
   limitDuration(app, REQUEST_TIMEOUT_MS);
   useStrictJson(app);
   convertTextInput(app);
@@ -109,13 +128,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
   const { config, services, readiness } = options;
-  const { products, orders, payments, audits, metrics, clock } = services;
+  const { products, orders, payments, inbox, exceptions, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(generalRoutes, { readiness, metrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
-  await app.register(inventoryRoutes, { audits });
-  await app.register(webhookRoutes, { payments, secrets: config.webhookSecrets, clock, metrics });
+  await app.register(inventoryRoutes, { inventory, audits });
+  await app.register(webhookRoutes, { payments, inbox, secrets: config.webhookSecrets, clock, metrics });
+  await app.register(inboxRoutes, { inbox });
+  await app.register(paymentExceptionRoutes, { exceptions });
 }
 
 /** The second copy of the API is the same API; showing it twice would only be noise. */

@@ -12,6 +12,8 @@ export interface Config {
   databasePgbouncer: boolean;
   /** Every secret that signatures may be made with: the current one first. */
   webhookSecrets: readonly string[];
+  /** How long an order may stay unpaid; 0 for ever. */
+  orderTtlMinutes: number;
   logLevel: LogLevel;
   logPretty: boolean | undefined;
   trustProxy: boolean;
@@ -56,6 +58,8 @@ export function loadConfig(env: Environment): Config {
     databasePoolSize: read.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
     databasePgbouncer: read.flag('DATABASE_PGBOUNCER') ?? false,
     webhookSecrets: webhookSecrets(read, production),
+    // A year is longer than any payment takes.
+    orderTtlMinutes: read.integer('ORDER_TTL_MINUTES', 0, 0, 525_600),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     logPretty: read.flag('LOG_PRETTY'),
     trustProxy: read.flag('TRUST_PROXY') ?? false,

@@ -57,7 +57,13 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close(), LEFT_OVER_MS);
 
-  const services = createServices({ ...database, clock: systemClock, metrics: createMetrics() });
+  const { orderTtlMinutes } = config;
+  const services = createServices({
+    ...database,
+    clock: systemClock,
+    metrics: createMetrics(),
+    orderTtlMinutes,
+  });
   opened.add(() => services.stop(), LEFT_OVER_MS);
   const onError = (error: unknown) => logger.warn({ err: error }, 'background work failed');
   opened.add(startBackground(services, onError), LEFT_OVER_MS);

@@ -3,13 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
-import type { Children, LoadGenerator } from './children.ts';
+import type { Children } from '../support/children.ts';
+import { connect } from '../support/postgres.ts';
+import { type ServiceProcess, startService } from '../support/service-process.ts';
+import type { LoadGenerator } from './load-generator.ts';
 import { compare, GROWTH, type Row } from './goals.ts';
 import type { LoadRequest } from './http-load.ts';
 import { faultsOf, measureHttp, orderRequest, readRequest } from './measure.ts';
-import { type BenchPostgres, connect } from './postgres.ts';
+import type { BenchPostgres } from './postgres.ts';
 import type { Measurements } from './rounds.ts';
-import { checkStock, createProducts, type Service, startService } from './service.ts';
+import { checkStock, createProducts } from './service.ts';
 
 /*
  * What data costs: two services side by side on one PostgreSQL, one with next to no orders, one with millions, asked the
@@ -42,7 +45,7 @@ export interface GrowthOutcome {
 
 interface Side {
   name: 'empty' | 'filled';
-  service: Service;
+  service: ServiceProcess;
   client: pg.Client;
   productIds: number[];
   /** Orders there are, and so orders acknowledged. */
@@ -101,9 +104,9 @@ export async function measureGrowth(options: GrowthOptions): Promise<GrowthOutco
 async function open(name: Side['name'], orders: number, options: GrowthOptions): Promise<Side> {
   const { postgres, children, opened, say } = options;
   const databaseUrl = await postgres.createDatabase(name);
-  const service = await startService(children, databaseUrl);
+  const service = await startService(children, { DATABASE_URL: databaseUrl });
   const productIds = await createProducts(service.url, PRODUCTS);
-  const client = await connect(databaseUrl, opened);
+  const client = await connect(databaseUrl, opened, 'bench');
   await fill(client, productIds, orders, say);
   return { name, service, client, productIds, orders };
 }

@@ -1,4 +1,4 @@
-import type { LoadGenerator } from './children.ts';
+import type { LoadGenerator } from './load-generator.ts';
 import type { Latency, LoadRequest } from './http-load.ts';
 import { busySince, cpuTimes, processCpuMs } from './machine.ts';
 import type { Target } from './peers.ts';

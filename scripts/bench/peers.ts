@@ -1,8 +1,6 @@
-import type { ChildProcess } from 'node:child_process';
-
 import pg from 'pg';
 
-import { type Children, collectErrors } from './children.ts';
+import { type Children, collectErrors, pidOf } from '../support/children.ts';
 
 /** A process that answers HTTP. */
 export interface Target {
@@ -83,9 +81,4 @@ async function startPeer(
     child.once('exit', () => reject(new Error(`${file} ended: ${errors()}`)));
   });
   return { url: `http://127.0.0.1:${port}`, pid: pidOf(child) };
-}
-
-export function pidOf(child: ChildProcess): number {
-  if (child.pid === undefined) throw new Error('the process did not start');
-  return child.pid;
 }

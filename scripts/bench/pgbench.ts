@@ -5,7 +5,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
-import { type Children, collectErrors } from './children.ts';
+import { type Children, collectErrors } from '../support/children.ts';
 import { type Latency, summarize } from './http-load.ts';
 
 /*

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type pg from 'pg';
 
-import type { LoadGenerator } from './children.ts';
+import type { LoadGenerator } from './load-generator.ts';
 import {
   faultsOf,
   type HttpRun,

@@ -1,54 +1,9 @@
-import { existsSync } from 'node:fs';
-import os from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-
 import type pg from 'pg';
 
-import { type Children, collectErrors, freePort } from './children.ts';
 import { residentMb } from './machine.ts';
-import { pidOf, type Target } from './peers.ts';
 
 /** The largest stock a product may have; more than any run can sell. */
 export const START_STOCK = 1_000_000_000;
-const START_TIMEOUT_MS = 30_000;
-const SERVER = new URL('../../dist/server.js', import.meta.url);
-
-export interface Service extends Target {
-  stop(): Promise<void>;
-}
-
-/** The built service with its defaults, in a process of its own; its log lines go to the null device. */
-export async function startService(children: Children, databaseUrl: string): Promise<Service> {
-  if (!existsSync(SERVER)) throw new Error('dist/server.js is missing: run npm run build.');
-  const port = await freePort();
-  const child = children.spawn(process.execPath, [fileURLToPath(SERVER)], {
-    env: { DATABASE_URL: databaseUrl, PORT: String(port) },
-    cwd: os.tmpdir(),
-    output: 'none',
-  });
-  const errors = collectErrors(child);
-  const url = `http://127.0.0.1:${port}`;
-  const giveUpAt = performance.now() + START_TIMEOUT_MS;
-  while (!(await answers(`${url}/health`))) {
-    if (child.exitCode !== null || child.signalCode !== null) {
-      throw new Error(`the service ended: ${errors()}`);
-    }
-    if (performance.now() > giveUpAt) throw new Error('the service did not come up');
-    await sleep(50);
-  }
-  return { url, pid: pidOf(child), stop: () => children.stop(child) };
-}
-
-async function answers(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(url);
-    await response.arrayBuffer();
-    return response.ok;
-  } catch {
-    return false;
-  }
-}
 
 /** Sends JSON and expects to succeed. */
 export async function call<T>(url: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {

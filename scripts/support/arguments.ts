@@ -44,6 +44,20 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptEnv
 }
 
 /**
+ * Load is for one's own machine only.
+ * @throws UsageError
+ */
+export function requireLoopback(url: string, name: string): void {
+  if (!URL.canParse(url)) throw new UsageError(`${name} is not a URL.`);
+  const { hostname } = new URL(url);
+  if (!/^(127(\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname)) {
+    throw new UsageError(
+      `${name} must name a loopback address such as 127.0.0.1, not ${hostname || 'nothing'}.`,
+    );
+  }
+}
+
+/**
  * Runs a script to its exit code: what `main` returns, 2 for wrong usage, 1 when the service is not there or answers
  * something else than it should. `--help` is answered here, whatever else is said.
  */

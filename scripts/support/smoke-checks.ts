@@ -83,6 +83,21 @@ export async function checkPaid(client: ServiceClient, { id }: Order): Check<voi
   return { note: 'PENDING, then PAID', value: undefined };
 }
 
+/** What is on hand was received, what is reserved is this order's, and that is what is stored. */
+export async function checkLedger(client: ServiceClient, { id }: Product, order: Order): Check<void> {
+  const answer = expectStatus(await client.call('GET', `/products/${id}/stock/explain`), 200);
+  expectFields(answer, {
+    on_hand: { total: STOCK, received: STOCK, adjusted: 0, shipped: 0 },
+    reserved: {
+      total: QUANTITY,
+      orders: [{ order_id: order.id, quantity: QUANTITY }],
+      other_orders: { count: 0, quantity: 0 },
+    },
+    matches: true,
+  });
+  return { note: `${STOCK} received, ${QUANTITY} held by order ${order.id}`, value: undefined };
+}
+
 interface Refusal extends CallOptions {
   method: string;
   path: string;

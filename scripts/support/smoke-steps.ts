@@ -22,7 +22,8 @@ export class SmokeSteps {
   async run<T>(title: string, work: () => Promise<StepResult<T>>): Promise<T> {
     this.#current++;
     const startedAt = performance.now();
-    const name = `${this.#current}/${this.#total}  ${title.padEnd(16)}`;
+    const number = String(this.#current).padStart(String(this.#total).length);
+    const name = `${number}/${this.#total}  ${title.padEnd(16)}`;
     try {
       const { note, value } = await work();
       const ms = `${Math.round(performance.now() - startedAt)} ms`;

@@ -1,12 +1,15 @@
 import { createBatcher } from '../lib/batcher.ts';
+import { type ReadyAnswer, toReadyAnswer } from '../lib/ready-answer.ts';
 
 /**
  * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn when its connection is free and sent
  * at once, so every caller gets a row that was read after it asked.
+ *
+ * A row is handed out as the JSON that its callers send, written once for all of a batch that asked for it.
  */
-export interface IdReader<Row> {
+export interface IdReader {
   /** @throws AppError service_unavailable when too many callers wait, or the service is stopping */
-  find(id: number): Promise<Row | undefined>;
+  find(id: number): Promise<ReadyAnswer | undefined>;
   stop(): Promise<void>;
 }
 
@@ -17,16 +20,18 @@ const LANES = 2;
 /** A quarter of a second of reads at full speed. */
 const MAX_QUEUE = 10_000;
 
-export function createIdReader<Row extends { id: number }>(
-  findMany: (ids: readonly number[]) => Promise<readonly Row[]>,
+export function createIdReader(
+  findMany: (ids: readonly number[]) => Promise<readonly { id: number; version: number }[]>,
   onBatch: (size: number, waitedMs: number) => void,
-): IdReader<Row> {
-  const batcher = createBatcher<number, Row | undefined>({
+): IdReader {
+  const batcher = createBatcher<number, ReadyAnswer | undefined>({
     async work(draw) {
       const ids = draw();
-      const rows = await findMany([...new Set(ids)]);
-      const byId = new Map(rows.map((row) => [row.id, row]));
-      return ids.map((id) => byId.get(id));
+      const answers = new Map<number, ReadyAnswer>();
+      for (const row of await findMany([...new Set(ids)])) {
+        answers.set(row.id, toReadyAnswer(row));
+      }
+      return ids.map((id) => answers.get(id));
     },
     maxBatch: MAX_BATCH,
     lanes: LANES,

@@ -14,5 +14,9 @@ export function textArray(values: readonly (string | null)[]): string {
 }
 
 function quote(value: string | null): string {
-  return value === null ? 'NULL' : `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+  if (value === null) return 'NULL';
+  // Hardly any text has one of them, and to look costs less than to replace.
+  return SPECIAL.test(value) ? `"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"` : `"${value}"`;
 }
+
+const SPECIAL = /["\\]/;

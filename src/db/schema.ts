@@ -69,9 +69,11 @@ export interface Orders {
 export interface PaymentEvents {
   actor: string;
   amount: Numeric | null;
+  deliveries: Generated<number>;
   event_type: string;
   id: Generated<number>;
   identity: string;
+  last_delivered_at: string | null;
   new_status: string | null;
   order_id: number | null;
   outcome: string;
@@ -129,6 +131,24 @@ export interface StockMovements {
   reserved_after: number;
 }
 
+export interface WebhookRefusals {
+  body_bytes: number;
+  deliveries: Generated<number>;
+  detail: string;
+  event_type: string | null;
+  id: Generated<number>;
+  identity: string;
+  last_delivered_at: string;
+  order_id: number | null;
+  raw_body: Buffer;
+  reason: string;
+  received_at: string;
+  request_id: string;
+  scheme: string | null;
+  unsigned_event_id: string | null;
+  verdict: string;
+}
+
 export interface DB {
   events: Events;
   idempotency_keys: IdempotencyKeys;
@@ -138,4 +158,5 @@ export interface DB {
   payment_exceptions: PaymentExceptions;
   products: Products;
   stock_movements: StockMovements;
+  webhook_refusals: WebhookRefusals;
 }

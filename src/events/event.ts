@@ -9,6 +9,7 @@ export type EventType =
   | 'order.paid'
   | 'order.shipped'
   | 'order.canceled'
+  | 'order.expired'
   | 'payment.review_required'
   | 'payment.review_resolved';
 

@@ -13,36 +13,54 @@ declare module 'fastify' {
 /** How late the answer may come, at the most: short beside the deadline itself. */
 const CHECK_MS = 250;
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Where `limitDuration` finds this reply while it is under way. */
+    deadlineSlot: number;
+  }
+}
+
 /**
  * Answers 503 when a request has taken longer than `deadlineMs`. What it was doing may still be done; an
  * Idempotency-Key tells.
  *
- * One timer looks after all requests, oldest first. Fastify's own `handlerTimeout` gives each request a timer and an
- * AbortController, which cost a tenth of an order.
+ * One timer looks after all requests. Fastify's own `handlerTimeout` gives each request a timer and an AbortController,
+ * which cost a tenth of an order.
  */
 export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
-  /** In the order of their arrival. */
-  const underWay = new Set<FastifyReply>();
+  // Slots are used again and again. A Set would leave its outgrown tables behind, each pointing to the next and to the
+  // requests of its time, and so would carry every request into the old generation.
+  const underWay: (FastifyReply | undefined)[] = [];
+  const freeSlots: number[] = [];
+  app.decorateReply('deadlineSlot', -1);
   app.addHook('onRequest', (_request, reply, done) => {
-    underWay.add(reply);
+    reply.deadlineSlot = freeSlots.pop() ?? underWay.length;
+    underWay[reply.deadlineSlot] = reply;
     done();
   });
+  const release = (reply: FastifyReply) => {
+    if (underWay[reply.deadlineSlot] !== reply) return;
+    underWay[reply.deadlineSlot] = undefined;
+    freeSlots.push(reply.deadlineSlot);
+  };
   app.addHook('onResponse', (_request, reply, done) => {
-    underWay.delete(reply);
+    release(reply);
     done();
   });
   const timer = setInterval(() => {
     for (const reply of underWay) {
-      if (reply.elapsedTime < deadlineMs) break;
-      endWith(reply, tooLate(reply));
+      if (reply !== undefined && reply.elapsedTime >= deadlineMs) endWith(reply, tooLate(reply));
     }
   }, CHECK_MS);
   timer.unref();
   app.decorate('refuseUnderWay', () => {
-    for (const reply of underWay) endWith(reply, unavailable('The service is stopping, try again'));
+    for (const reply of underWay) {
+      if (reply !== undefined) endWith(reply, unavailable('The service is stopping, try again'));
+    }
   });
+  /** Also of those whose clients have gone, which nobody tells of their end. */
   function endWith(reply: FastifyReply, error: AppError): void {
-    underWay.delete(reply);
+    release(reply);
     if (reply.sent) return;
     void reply.send(error);
     reply.log = lateLog(reply);

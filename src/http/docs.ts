@@ -40,8 +40,9 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         { name: 'General', description: 'Health, readiness and metrics' },
         { name: 'Products', description: 'Products and what can be sold of them' },
         { name: 'Orders', description: 'Orders, and the stock that they hold' },
-        { name: 'Webhooks', description: 'Payment events' },
         { name: 'Inventory', description: 'The ledger of stock, and its audit' },
+        { name: 'Webhooks', description: 'Payment events, and the inbox of all that came in' },
+        { name: 'Payments', description: 'Money that bought nothing, for a person to look at' },
       ],
       components: {
         securitySchemes: {

@@ -87,8 +87,8 @@ export function useStrictJson(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const refusal = refusalOfEncoding(request);
     if (refusal !== undefined) return done(refusal);
-    // Clients that always name a content type do so on a DELETE, which has no body.
-    if (body.length === 0 && request.method === 'DELETE') return done(null, undefined);
+    // Clients that always name a content type do so also where there is no body to send.
+    if (body.length === 0 && request.routeOptions.schema?.body === undefined) return done(null, undefined);
     try {
       const parsed = parseJsonBody(body as Buffer);
       requireExactNumbers(body as Buffer);

@@ -11,6 +11,7 @@ interface Answer {
 
 interface Operation {
   operationId?: string;
+  parameters?: { name?: string }[];
   responses?: Record<string, Answer>;
 }
 
@@ -28,23 +29,28 @@ const link = { Link: text('Leads to the next page: <…>; rel="next"') };
 const retryAfter = { 'Retry-After': text('Seconds to wait before trying again') };
 
 export function describeAnswers<T extends Document>(document: T): T {
-  for (const [path, operations] of Object.entries(document.paths ?? {})) {
-    for (const operation of Object.values(operations ?? {})) {
-      describeOperation(path, operation as Operation);
-    }
+  for (const operations of Object.values(document.paths ?? {})) {
+    for (const operation of Object.values(operations ?? {})) describeOperation(operation as Operation);
   }
   return document;
 }
 
-function describeOperation(path: string, { operationId = '', responses = {} }: Operation): void {
+function describeOperation({ operationId = '', parameters = [], responses = {} }: Operation): void {
+  const takes = (...names: string[]) => parameters.some(({ name = '' }) => names.includes(name));
+  // Whoever takes a version also tells it.
+  const isVersioned = takes('if-match', 'if-none-match');
+  const isRepeatable = takes('idempotency-key');
+  const done = '201' in responses ? '201' : '200';
   for (const [status, answer] of Object.entries(responses)) {
     if (answer.description === 'Default Response') answer.description = STATUS_CODES[status] ?? '';
     answer.headers = {
       ...requestId,
-      ...(status === '201' ? { ...location, ...etag, ...replayed } : {}),
+      ...(status === '201' && operationId.startsWith('create') ? location : {}),
+      ...(status === '201' ? etag : {}),
       ...(status === '200' && operationId.startsWith('list') ? link : {}),
-      ...(status === '200' && /\/\{id\}(\/status)?$/.test(path) ? etag : {}),
-      ...(status === '503' || (status === '409' && operationId.startsWith('create')) ? retryAfter : {}),
+      ...(status === '200' && isVersioned ? etag : {}),
+      ...(status === done && isRepeatable ? replayed : {}),
+      ...(status === '503' || (status === '409' && isRepeatable) ? retryAfter : {}),
     };
   }
 }

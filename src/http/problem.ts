@@ -51,7 +51,8 @@ export function reportFailure(error: unknown, request: FastifyRequest): AppError
   return known;
 }
 
-function toKnownError(error: unknown, request: FastifyRequest): AppError {
+/** Any error as what its caller is told. */
+export function toKnownError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   return (
     fromFastify(error as Partial<FastifyError>, request) ??

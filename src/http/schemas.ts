@@ -18,6 +18,11 @@ export function oneOf<const T extends string>(values: readonly T[], options: Rec
   return Type.Unsafe<T>({ type: 'string', enum: [...values], ...options });
 }
 
+/** A value of an answer that may be missing. */
+export function nullable<T extends TSchema>(schema: T, options: { description?: string } = {}) {
+  return Type.Union([schema, Type.Null()], options);
+}
+
 /** No NUL, which PostgreSQL cannot store, and no lone surrogate, which UTF-8 cannot (ajv compiles with the u flag). */
 const STORABLE_TEXT = String.raw`^[^\u0000\ud800-\udfff]*$`;
 

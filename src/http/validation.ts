@@ -114,6 +114,8 @@ function toFault(error: FastifySchemaValidationError, part: string) {
       return { path, message: `must be one of ${(params['allowedValues'] as unknown[]).join(', ')}` };
     case 'type':
       return { path, message: typeMessage(error) };
+    case 'not':
+      return { path, message: forbiddenMessage(error) };
     case 'minProperties':
       return { path, message: 'must name at least one field' };
     case 'format':
@@ -136,6 +138,12 @@ function typeMessage(error: FastifySchemaValidationError): string {
   const { data } = error as { data?: unknown };
   const types = [error.params['type']].flat().join(' or ');
   return Array.isArray(data) ? `must be one ${types}, not a list` : `must be ${types}`;
+}
+
+/** `not` with a constant; the schemas use it for nothing else. */
+function forbiddenMessage(error: FastifySchemaValidationError): string {
+  const { schema } = error as { schema?: { const?: unknown } };
+  return `must not be ${JSON.stringify(schema?.const)}`;
 }
 
 function formatMessage(format: string): string {

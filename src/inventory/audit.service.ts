@@ -73,7 +73,12 @@ export function createAuditService(dependencies: AuditServiceDependencies) {
 
     /** Brings the metrics up to date, however long it takes. */
     async refresh(): Promise<void> {
-      await batcher.submit(undefined);
+      try {
+        await batcher.submit(undefined);
+      } catch (error) {
+        // Ended by stop(), which is no news.
+        if (!stopping) throw error;
+      }
     },
 
     /** Ends a run that is under way; whoever waits for it is told that it failed. */

@@ -1,9 +1,165 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
-import { Id, NoQuery, problemResponses, ref, Timestamp } from '../http/schemas.ts';
+import {
+  Id,
+  IdempotencyHeaders,
+  IdParams,
+  IfMatchHeaders,
+  NoQuery,
+  nullableText,
+  oneOf,
+  PageQuerySchema,
+  problemResponses,
+  ref,
+  text,
+  Timestamp,
+} from '../http/schemas.ts';
+import { movementKinds, RECEIVED, STOCK_MAX } from './stock-change.ts';
 
 const tags = ['Inventory'];
+
+const NullableText = Type.Union([Type.String(), Type.Null()]);
+
+const movement = {
+  id: 4,
+  product_id: 1,
+  kind: 'adjusted',
+  delta: -2,
+  on_hand_after: 98,
+  reserved_after: 3,
+  order_id: null,
+  actor: 'anonymous',
+  request_id: 'a1b2c3',
+  reason: 'damaged',
+  note: 'Fell off the shelf',
+  created_at: '2026-01-02T03:04:05.678Z',
+};
+
+export const MovementSchema = Type.Object(
+  {
+    id: Id,
+    product_id: Id,
+    kind: oneOf(movementKinds, {
+      description:
+        'received and adjusted change what is on hand, reserved and released what orders hold, shipped both',
+    }),
+    delta: Type.Integer({ description: 'The change of the counter that the kind names; never 0' }),
+    on_hand_after: Type.Integer(),
+    reserved_after: Type.Integer(),
+    order_id: Type.Union([Id, Type.Null()], { description: 'Of reserved, released and shipped' }),
+    actor: Type.String(),
+    request_id: NullableText,
+    reason: NullableText,
+    note: NullableText,
+    created_at: { ...Timestamp, description: 'When its transaction began' },
+  },
+  { $id: 'StockMovement', examples: [movement] },
+);
+
+export const ListMovementsQuery = Type.Object(
+  {
+    kind: Type.Optional(oneOf(movementKinds)),
+    order_id: Type.Optional(Id),
+    created_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
+    created_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
+    ...PageQuerySchema,
+    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default -id: newest first' })),
+  },
+  { additionalProperties: false },
+);
+
+export const AdjustStockBody = Type.Object(
+  {
+    delta: Type.Integer({ minimum: -STOCK_MAX, maximum: STOCK_MAX, not: { const: 0 } }),
+    reason: text(1, 100, {
+      description: `In your words: damaged, lost, counted, … With a positive delta, \`${RECEIVED}\` makes it a delivery`,
+    }),
+    note: Type.Optional(nullableText(2000)),
+  },
+  {
+    $id: 'AdjustStock',
+    additionalProperties: false,
+    examples: [
+      { delta: 50, reason: 'received', note: 'Delivery 4711' },
+      { delta: -2, reason: 'damaged', note: 'Fell off the shelf' },
+    ],
+  },
+);
+
+export const AdjustedStockSchema = Type.Object(
+  {
+    movement: ref(MovementSchema),
+    stock: Type.Integer({ description: 'What can be sold now' }),
+    reserved: Type.Integer(),
+    on_hand: Type.Integer(),
+    version: Type.Integer({ description: 'Of the product; the ETag' }),
+  },
+  { $id: 'AdjustedStock', examples: [{ movement, stock: 95, reserved: 3, on_hand: 98, version: 5 }] },
+);
+
+export const ExplainStockQuery = Type.Object(
+  {
+    as_of: Type.Optional({
+      ...Timestamp,
+      description: 'A time that is past; without it, now',
+    }),
+  },
+  { additionalProperties: false },
+);
+
+export const StockExplanationSchema = Type.Object(
+  {
+    product_id: Id,
+    sku: Type.String({ description: 'As it is now' }),
+    as_of: Timestamp,
+    on_hand: Type.Object(
+      { total: Type.Integer(), received: Type.Integer(), adjusted: Type.Integer(), shipped: Type.Integer() },
+      { description: 'total = received + adjusted - shipped' },
+    ),
+    reserved: Type.Object({
+      total: Type.Integer(),
+      orders: Type.Array(Type.Object({ order_id: Id, quantity: Type.Integer() }), {
+        description: 'The 100 newest orders that hold some of it, the newest first',
+      }),
+      other_orders: Type.Object(
+        { count: Type.Integer(), quantity: Type.Integer() },
+        { description: 'Those that are not listed' },
+      ),
+    }),
+    stock: Type.Integer({ description: 'on_hand.total - reserved.total' }),
+    stored: Type.Object(
+      { on_hand: Type.Integer(), reserved: Type.Integer() },
+      {
+        description:
+          'The counters of the product; of a time in the past, those that its last movement recorded',
+      },
+    ),
+    matches: Type.Boolean({ description: 'Whether what the ledger adds up to is what is stored' }),
+  },
+  {
+    $id: 'StockExplanation',
+    examples: [
+      {
+        product_id: 1,
+        sku: 'MUG-BLUE',
+        as_of: '2026-01-02T03:04:05.678Z',
+        on_hand: { total: 98, received: 150, adjusted: -2, shipped: 50 },
+        reserved: {
+          total: 3,
+          orders: [
+            { order_id: 9, quantity: 2 },
+            { order_id: 7, quantity: 1 },
+          ],
+          other_orders: { count: 0, quantity: 0 },
+        },
+        stock: 95,
+        stored: { on_hand: 98, reserved: 3 },
+        matches: true,
+      },
+    ],
+  },
+);
 
 const StockDrift = Type.Object({
   product_id: Id,
@@ -49,6 +205,45 @@ export const InventoryAuditSchema = Type.Object(
     ],
   },
 );
+
+export const listMovements = {
+  operationId: 'listStockMovements',
+  summary: "List the movements of a product's stock, newest first",
+  description: 'Every change of stock is one line of this ledger, and no line is ever changed or deleted.',
+  tags,
+  params: IdParams,
+  querystring: ListMovementsQuery,
+  response: { 200: Type.Array(ref(MovementSchema)), ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
+
+export const adjustStock = {
+  operationId: 'adjustStock',
+  summary: 'Change the stock of a product by a number of pieces',
+  description:
+    'Adds `delta` to what is on hand, whatever others add at the same time. It may take what can be sold, but nothing ' +
+    `that orders hold (409), and the stock may not become more than ${STOCK_MAX} (422). The movement is of the kind ` +
+    `\`received\` when \`delta\` is positive and \`reason\` is \`${RECEIVED}\`, else of the kind \`adjusted\`.`,
+  tags,
+  params: IdParams,
+  headers: Type.Composite([IdempotencyHeaders, IfMatchHeaders]),
+  querystring: NoQuery,
+  body: ref(AdjustStockBody),
+  response: { 201: ref(AdjustedStockSchema), ...problemResponses(400, 404, 409, 412, 413, 415, 422, 503) },
+} satisfies FastifySchema;
+
+export const explainStock = {
+  operationId: 'explainStock',
+  summary: 'Explain the stock of a product from its ledger',
+  description:
+    'What is on hand is what was received, plus or minus what was adjusted, minus what was shipped; what is reserved is ' +
+    'held by these orders. `matches` says whether that is what is stored. With `as_of`, the same at that time: the ' +
+    'ledger before the first movement that is later. Before its first movement, a product has 0 of everything, also ' +
+    'before it was created. A time that is still to come is 422.',
+  tags,
+  params: IdParams,
+  querystring: ExplainStockQuery,
+  response: { 200: ref(StockExplanationSchema), ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
 
 export const auditInventory = {
   operationId: 'auditInventory',

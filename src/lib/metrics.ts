@@ -1,5 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
+import { Histogram as HotHistogram } from './histogram.ts';
+
 /** Everything that `/metrics` shows. One registry an app, so that tests do not share counters. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -7,34 +9,23 @@ export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const inventoryDrift = new Gauge({
-    name: 'inventory_drift_units',
-    help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
-    registers,
-  });
-  // It would begin at 0, which before the first audit nobody knows.
-  inventoryDrift.remove();
   return {
     registry,
-    inventoryDrift,
-    inventoryAuditedAt: new Gauge({
-      name: 'inventory_audit_timestamp_seconds',
-      help: 'When the inventory was last audited, in seconds since 1970; 0 before the first time',
-      registers,
-    }),
-    requestDuration: new Histogram({
+    ...trafficMetrics(registers),
+    ...orderMetrics(registers),
+    ...inventoryMetrics(registers),
+    ...paymentMetrics(registers),
+  };
+}
+
+function trafficMetrics(registers: Registry[]) {
+  return {
+    /** By method, route and status (`observeRequests`). */
+    requestDuration: new HotHistogram({
       name: 'http_request_duration_seconds',
       help: 'Time from the arrival of a request to the end of its answer',
-      labelNames: ['method', 'route', 'status'] as const,
       // From a single read (about 1 ms) to the request deadline (8 s).
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
-      registers,
-    }),
-    ordersPlaced: new Counter({ name: 'orders_placed_total', help: 'Orders placed', registers }),
-    ordersRefused: new Counter({
-      name: 'orders_refused_total',
-      help: 'Orders refused, by the code of the refusal',
-      labelNames: ['code'] as const,
       registers,
     }),
     batchSize: new Histogram({
@@ -51,15 +42,61 @@ export function createMetrics() {
       buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
       registers,
     }),
+  };
+}
+
+function orderMetrics(registers: Registry[]) {
+  return {
+    ordersPlaced: new Counter({ name: 'orders_placed_total', help: 'Orders placed', registers }),
+    ordersRefused: new Counter({
+      name: 'orders_refused_total',
+      help: 'Orders refused, by the code of the refusal',
+      labelNames: ['code'] as const,
+      registers,
+    }),
     orderTransitions: new Counter({
       name: 'order_transitions_total',
       help: 'Orders moved to another state, by hand or by a payment event',
       labelNames: ['to'] as const,
       registers,
     }),
+    ordersExpired: new Counter({
+      name: 'orders_expired_total',
+      help: 'Orders that were not paid in time, by what found them: the sweep, an order in need of their stock, a late payment or a request',
+      labelNames: ['by'] as const,
+      registers,
+    }),
+    ordersOverdue: new Gauge({
+      name: 'orders_overdue_seconds',
+      help: 'For how long the longest overdue order had waited when the sweep last looked',
+      registers,
+    }),
+  };
+}
+
+function inventoryMetrics(registers: Registry[]) {
+  const inventoryDrift = new Gauge({
+    name: 'inventory_drift_units',
+    help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
+    registers,
+  });
+  // It would begin at 0, which before the first audit nobody knows.
+  inventoryDrift.remove();
+  return {
+    inventoryDrift,
+    inventoryAuditedAt: new Gauge({
+      name: 'inventory_audit_timestamp_seconds',
+      help: 'When the inventory was last audited, in seconds since 1970; 0 before the first time',
+      registers,
+    }),
+  };
+}
+
+function paymentMetrics(registers: Registry[]) {
+  return {
     paymentEvents: new Counter({
       name: 'payment_events_total',
-      help: 'Deliveries of payment events, by outcome; forged and unknown ones included',
+      help: 'Deliveries of payment events, by outcome; forged, unsigned and failed ones included',
       labelNames: ['outcome'] as const,
       registers,
     }),
@@ -67,6 +104,12 @@ export function createMetrics() {
       name: 'payment_exceptions_total',
       help: 'Payments that need a person, by reason',
       labelNames: ['reason'] as const,
+      registers,
+    }),
+    inboxUnrecorded: new Counter({
+      name: 'webhook_inbox_unrecorded_total',
+      help: 'Deliveries without effect that were not kept in the inbox, because there were too many',
+      labelNames: ['verdict'] as const,
       registers,
     }),
   };

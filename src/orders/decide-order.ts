@@ -1,4 +1,4 @@
-import { sellable } from '../inventory/stock-change.ts';
+import { InsufficientStock, sellable } from '../inventory/stock-change.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import { AppError } from '../lib/errors.ts';
 import { MAX_AMOUNT, totalCents } from '../lib/money.ts';
@@ -48,7 +48,7 @@ export function decideOrder(
   return { lines, totalCents: total };
 }
 
-function shortageOf(lines: readonly OrderLine[]): AppError | undefined {
+function shortageOf(lines: readonly OrderLine[]): InsufficientStock | undefined {
   const shortages = lines
     .filter(({ product, quantity }) => quantity > sellable(product))
     .map(({ product, quantity }) => ({
@@ -56,11 +56,6 @@ function shortageOf(lines: readonly OrderLine[]): AppError | undefined {
       available: sellable(product),
       requested: quantity,
     }));
-  const [first] = shortages;
-  if (first === undefined) return undefined;
-  return new AppError(
-    'insufficient_stock',
-    `Insufficient stock. Available: ${first.available}, Requested: ${first.requested}`,
-    { fields: { shortages } },
-  );
+  const [first, ...others] = shortages;
+  return first === undefined ? undefined : new InsufficientStock([first, ...others]);
 }

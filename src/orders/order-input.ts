@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox';
 
 import { type InputFault, validationFailed } from '../lib/errors.ts';
+import { toPeriod } from '../lib/instant.ts';
 import type { CreateOrderBody, ListOrdersQuery } from './order.schemas.ts';
 import type { NewOrder, OrderFilter } from './order.ts';
 
@@ -43,19 +44,6 @@ export function toOrderFilter(query: Static<typeof ListOrdersQuery>): OrderFilte
     status: query.status,
     product_id: query.product_id,
     customer_email: query.customer_email,
-    created_from: toInstant(query.created_from, 'created_from'),
-    created_to: toInstant(query.created_to, 'created_to'),
+    ...toPeriod(query),
   };
-}
-
-function toInstant(text: string | undefined, name: string): string | undefined {
-  if (text === undefined) return undefined;
-  // Times are stored to the millisecond and Date cuts off what is finer, so a time between two of them is the later
-  // one: what is before it stays before it.
-  const finer = /\.\d{3}\d*[1-9]/.test(text) ? 1 : 0;
-  const time = new Date(new Date(text).getTime() + finer);
-  // A leap second passes as a date-time; PostgreSQL has no year 0, and an offset can lead into the year 10000.
-  const year = time.getUTCFullYear();
-  if (year >= 1 && year <= 9999) return time.toISOString();
-  throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists' }]);
 }

@@ -1,6 +1,6 @@
 import { isLockTimeout, toAppError } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
-import type { Db } from '../db/types.ts';
+import type { Db, Tx } from '../db/types.ts';
 import { AppError } from '../lib/errors.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import { keyInProgress, type Once } from '../idempotency/idempotency.service.ts';
@@ -37,10 +37,12 @@ export function createOrderPlacer({
   db,
   lane,
   metrics,
+  ttlMinutes,
 }: {
   db: Db;
   lane: Db;
   metrics: Metrics;
+  ttlMinutes: number;
 }): OrderPlacer {
   const batcher = createBatcher<Placement, Once<Order>>({
     work: (draw) => placeDrawn(draw),
@@ -51,17 +53,24 @@ export function createOrderPlacer({
     onBatch: observeBatches(metrics, 'orders'),
   });
 
+  async function place(draw: () => readonly Placement[], skipLocked = false): Promise<PlacementResult[]> {
+    const work = (tx: Tx) => placeOrders(tx, draw(), { ttlMinutes, skipLocked });
+    const { results, expired } = await inTransaction(lane, work, db);
+    if (expired > 0) metrics.ordersExpired.inc({ by: 'order' }, expired);
+    return results;
+  }
+
   async function placeDrawn(draw: () => readonly Placement[]): Promise<PlacementResult[]> {
     try {
       // Drawn when the transaction has its turn, so that whoever arrived while it waited is in it.
-      return await inTransaction(lane, (tx) => placeOrders(tx, draw()), db);
+      return await place(draw);
     } catch (error) {
       // A database that is away would only be asked more often.
       if (!mayBeOneOrders(error)) throw error;
       // Somebody holds a product for longer than a batch may wait: only the orders of that product shall suffer.
       const skipLocked = isLockTimeout(error);
       return runInHalves(draw(), {
-        run: (part) => inTransaction(lane, (tx) => placeOrders(tx, part, skipLocked), db),
+        run: (part) => place(() => part, skipLocked),
         mayBeOneCalls: mayBeOneOrders,
         refusalOf,
       });

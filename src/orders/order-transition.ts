@@ -8,6 +8,7 @@ import { AppError } from '../lib/errors.ts';
 import { updateOrderStatuses } from './order.repository.ts';
 import {
   allowedTransitions,
+  type OrderCommand,
   type OrderStatus,
   type TransitionEffect,
   transitionEffect,
@@ -17,9 +18,9 @@ import type { Order } from './order.ts';
 /** The way of one order, which this transaction has locked, to another state. */
 export interface Transition {
   order: Order;
-  /** The states to go through, one after the other; the last one is what is stored. */
-  steps: readonly OrderStatus[];
-  /** What made it happen: `request`, or the type of the payment event. */
+  /** The steps to take, one after the other; what the last one leads to is what is stored. */
+  steps: readonly OrderCommand[];
+  /** What made it happen: `request`, the type of the payment event, or `expired`. */
   cause: string;
   /** Overrides the table where the money is known to be back already. */
   refundDue?: boolean;
@@ -28,24 +29,41 @@ export interface Transition {
 
 interface Step {
   from: OrderStatus;
-  to: OrderStatus;
   effect: TransitionEffect;
+}
+
+interface Planned {
+  transition: Transition;
+  steps: Step[];
+}
+
+/** What one step does to the stock of its order. */
+interface Move {
+  transition: Transition;
+  kind: 'released' | 'shipped';
+  reason: string | null;
 }
 
 /**
  * Moves orders to other states: their stock, their ledger and their events with them, each with one statement. An order
  * is named once; its version rises once, however many steps it takes. Products are locked after their orders and in the
  * order of their ids, as everywhere.
+ * @param countersWrittenLater products whose counters this transaction goes on to write itself, on top of these changes
  * @throws AppError invalid_status_transition, with the states that are allowed; then nothing is written
  * @returns the orders as they are now, in the same order
  */
-export async function applyTransitions(tx: Tx, transitions: readonly Transition[]): Promise<Order[]> {
+export async function applyTransitions(
+  tx: Tx,
+  transitions: readonly Transition[],
+  countersWrittenLater: ReadonlySet<number> = new Set(),
+): Promise<Order[]> {
+  if (transitions.length === 0) return [];
   const planned = transitions.map((transition) => ({ transition, steps: planSteps(transition) }));
-  await moveStock(tx, planned);
+  await moveStock(tx, planned, countersWrittenLater);
 
   const updates = planned.map(({ transition: { order, refundDue }, steps }) => ({
     id: order.id,
-    status: steps.at(-1)?.to ?? order.status,
+    status: steps.at(-1)?.effect.to ?? order.status,
     refundDue: refundDue ?? steps.at(-1)?.effect.refundDue ?? false,
   }));
   const written = await updateOrderStatuses(tx, updates);
@@ -69,33 +87,35 @@ export async function applyTransitions(tx: Tx, transitions: readonly Transition[
 
 function planSteps({ order, steps }: Transition): Step[] {
   let from = order.status;
-  return steps.map((to) => {
-    const effect = transitionEffect(from, to);
-    if (effect === undefined) throw invalidTransition(from, to);
-    const step = { from, to, effect };
-    from = to;
+  return steps.map((command) => {
+    const effect = transitionEffect(from, command);
+    if (effect === undefined) throw invalidTransition(from, command);
+    const step = { from, effect };
+    from = effect.to;
     return step;
   });
 }
 
 async function moveStock(
   tx: Tx,
-  planned: readonly { transition: Transition; steps: Step[] }[],
+  planned: readonly Planned[],
+  countersWrittenLater: ReadonlySet<number>,
 ): Promise<void> {
   const moves = planned.flatMap(({ transition, steps }) =>
-    steps.flatMap(({ effect }) => (effect.stock === null ? [] : [{ transition, kind: effect.stock }])),
+    steps.flatMap(({ effect: { stock: kind, reason } }): Move[] =>
+      kind === null ? [] : [{ transition, kind, reason }],
+    ),
   );
   if (moves.length === 0) return;
   const ids = moves.flatMap(({ transition }) => transition.order.items.map((item) => item.product_id));
   const products = await lockProducts(tx, [...new Set(ids)]);
-  const changes = moves.flatMap(({ transition, kind }) => changesOf(transition, kind, products));
-  await writeStockChanges(tx, changes);
+  const changes = moves.flatMap((move) => changesOf(move, products));
+  await writeStockChanges(tx, changes, countersWrittenLater);
 }
 
 /** Applies the changes to the locked counters in memory as well, for the next order of the same product. */
 function changesOf(
-  { order, caller }: Transition,
-  kind: 'released' | 'shipped',
+  { transition: { order, caller }, kind, reason }: Move,
   products: ReadonlyMap<number, LockedProduct>,
 ): StockChange[] {
   return order.items.map((item) => {
@@ -105,18 +125,18 @@ function changesOf(
     const change = changeForOrder(product, kind, item.quantity, order.id, caller);
     product.onHand = change.onHandAfter;
     product.reserved = change.reservedAfter;
-    return change;
+    return { ...change, reason };
   });
 }
 
 function toEvent(
   { cause, caller }: Transition,
-  { from, to, effect }: Step,
+  { from, effect: { to, event } }: Step,
   after: Order,
   refundDue: boolean,
 ): NewEvent {
   return {
-    type: effect.event,
+    type: event,
     aggregateType: 'order',
     aggregateId: after.id,
     aggregateVersion: after.version,
@@ -125,8 +145,8 @@ function toEvent(
   };
 }
 
-function invalidTransition(from: OrderStatus, to: OrderStatus): AppError {
-  return new AppError('invalid_status_transition', `Invalid status transition from ${from} to ${to}`, {
+export function invalidTransition(from: OrderStatus, command: OrderCommand): AppError {
+  return new AppError('invalid_status_transition', `Invalid status transition from ${from} to ${command}`, {
     fields: { allowed: allowedTransitions(from) },
   });
 }

@@ -8,7 +8,7 @@ import type { OrderStatus } from './order-state.ts';
 import { type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
 
 /** The items as one JSON array, so that an order is one row: no second trip, no join to fold up again. */
-const items = sql<OrderItem[]>`(
+export const orderItems = sql<OrderItem[]>`(
   select json_agg(json_build_object(
            'product_id', i.product_id, 'sku', i.sku, 'quantity', i.quantity, 'unit_price', i.unit_price
          ) order by i.position)
@@ -16,7 +16,7 @@ const items = sql<OrderItem[]>`(
    where i.order_id = orders.id
 )`;
 
-const columns = [
+export const orderColumns = [
   'orders.id',
   'orders.status',
   'orders.total',
@@ -28,7 +28,7 @@ const columns = [
   'orders.updated_at',
 ] as const;
 
-interface OrderRow {
+export interface OrderRow {
   id: number;
   status: string;
   total: string;
@@ -38,9 +38,10 @@ interface OrderRow {
   expires_at: string | null;
   created_at: string;
   updated_at: string;
+  items: OrderItem[];
 }
 
-function rowToOrder(row: OrderRow & { items: OrderItem[] }): Order {
+export function rowToOrder(row: OrderRow): Order {
   return {
     id: row.id,
     // orders_status_known lets nothing else in.
@@ -59,9 +60,7 @@ function rowToOrder(row: OrderRow & { items: OrderItem[] }): Order {
 
 /** Many orders by their ids, in no particular order; ids that are not there are missing. */
 export async function findOrders(db: Db, ids: readonly number[]): Promise<Order[]> {
-  const { rows } = await db.executeQuery<OrderRow & { items: OrderItem[] }>(
-    CompiledQuery.raw(ORDERS_BY_ID, [plainArray(ids)]),
-  );
+  const { rows } = await db.executeQuery<OrderRow>(CompiledQuery.raw(ORDERS_BY_ID, [plainArray(ids)]));
   return rows.map(rowToOrder);
 }
 
@@ -83,8 +82,8 @@ const ORDERS_BY_ID = `
 export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<number, Order>> {
   const rows = await tx
     .selectFrom('orders')
-    .select(columns)
-    .select(items.as('items'))
+    .select(orderColumns)
+    .select(orderItems.as('items'))
     .where('id', '=', sql<number>`any(${plainArray(ids)}::bigint[])`)
     .orderBy('id')
     .forUpdate()
@@ -93,7 +92,7 @@ export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<nu
 }
 
 export async function listOrders(db: Db, filter: OrderFilter, page: PageRequest): Promise<Order[]> {
-  let query = filtered(db.selectFrom('orders').select(columns).select(items.as('items')), filter);
+  let query = filtered(db.selectFrom('orders').select(orderColumns).select(orderItems.as('items')), filter);
   const ascending = page.sort === 'id';
   if (page.afterId !== undefined) query = query.where('orders.id', ascending ? '>' : '<', page.afterId);
   if (page.skip > 0) query = query.offset(page.skip);

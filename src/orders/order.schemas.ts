@@ -36,7 +36,7 @@ const preview = {
   total: 59.98,
   customer_email: 'ada@example.com',
   version: 1,
-  expires_at: null,
+  expires_at: '2026-01-02T03:19:05.678Z',
   created_at: '2026-01-02T03:04:05.678Z',
   updated_at: '2026-01-02T03:04:05.678Z',
   product_id: 1,
@@ -57,7 +57,11 @@ const orderFields = {
   total: Type.Number(),
   customer_email: Type.Union([Type.String(), Type.Null()]),
   version: Type.Integer({ description: 'Raised by every change; the ETag' }),
-  expires_at: NullableTime,
+  expires_at: {
+    ...NullableTime,
+    description:
+      'When it is canceled by itself unless it is paid before; null: never. It stays as it is on an order that was paid',
+  },
   created_at: Timestamp,
   updated_at: Timestamp,
   refund_due: Type.Optional(
@@ -144,7 +148,7 @@ export const OrderHistorySchema = Type.Array(
     to: Status,
     at: Timestamp,
     actor: Type.String(),
-    cause: Type.String({ description: 'placed, request, or the type of the payment event' }),
+    cause: Type.String({ description: 'placed, request, expired, or the type of the payment event' }),
     version: Type.Integer(),
     request_id: Type.Union([Type.String(), Type.Null()]),
     refund_due: Type.Boolean(),
@@ -162,6 +166,16 @@ export const OrderHistorySchema = Type.Array(
           request_id: 'a1b2c3',
           refund_due: false,
         },
+        {
+          from: 'PENDING',
+          to: 'CANCELED',
+          at: '2026-01-02T03:19:06.012Z',
+          actor: 'system',
+          cause: 'expired',
+          version: 2,
+          request_id: null,
+          refund_due: false,
+        },
       ],
     ],
   },
@@ -170,7 +184,9 @@ export const OrderHistorySchema = Type.Array(
 export const createOrder = {
   operationId: 'createOrder',
   summary: 'Place an order',
-  description: 'Reserves the stock of every item, or of none. Prices are those of this moment.',
+  description:
+    'Reserves the stock of every item, or of none. Prices are those of this moment. Stock that only overdue orders hold ' +
+    '(see expires_at) is released first and counts as there, in a dry run, too.',
   tags,
   headers: IdempotencyHeaders,
   querystring: CreateOrderQuery,
@@ -214,7 +230,9 @@ export function changeStatus(operationId: string) {
   return {
     operationId,
     summary: 'Move an order to another state',
-    description: `${describeTransitions()}. Shipping takes the stock, canceling gives it back.`,
+    description:
+      `${describeTransitions()}. Shipping takes the stock, canceling gives it back. ` +
+      'An overdue order answers as the canceled one that it is.',
     tags,
     params: IdParams,
     headers: IfMatchHeaders,

@@ -1,20 +1,23 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
-import type { Db } from '../db/types.ts';
+import type { Db, Tx } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
 import type { Once } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
-import { findStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
-import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import { settleKeptRefunds } from '../payments/kept-refunds.ts';
+import { lockKeptRefunds } from '../payments/payment-exception.repository.ts';
 import { decideOrder } from './decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
-import type { OrderStatus } from './order-state.ts';
-import { applyTransitions } from './order-transition.ts';
+import { expireOverdue } from './expire-orders.ts';
+import { findSellableStock } from './expire-orders.repository.ts';
+import { expiryTime, type OrderStatus } from './order-state.ts';
+import { applyTransitions, invalidTransition, type Transition } from './order-transition.ts';
 import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
 import type { OrderPlacer } from './order-placer.ts';
 import { previewOrder } from './place-orders.ts';
@@ -24,12 +27,13 @@ export type OrderService = ReturnType<typeof createOrderService>;
 export interface OrderServiceDependencies {
   db: Db;
   placer: OrderPlacer;
-  reader: IdReader<Order>;
-  clock: Clock;
+  reader: IdReader;
   metrics: Metrics;
+  /** How long an order may stay unpaid; 0 for ever. */
+  ttlMinutes: number;
 }
 
-export function createOrderService({ db, placer, reader, clock, metrics }: OrderServiceDependencies) {
+export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: OrderServiceDependencies) {
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
     async place(order: NewOrder, caller: Caller, key: IdempotencyKey | undefined): Promise<Once<Order>> {
@@ -45,16 +49,16 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
 
     /** What placing would answer now. Nothing is locked, reserved or written. */
     async preview(order: NewOrder): Promise<OrderPreview> {
-      const products = await findStock(
+      const { products, now } = await findSellableStock(
         db,
         order.items.map(({ productId }) => productId),
       );
       const decision = decideOrder(order, products);
       if (decision instanceof AppError) throw decision;
-      return previewOrder(order, decision, new Date(clock.nowMs()).toISOString());
+      return previewOrder(order, decision, now, expiryTime(now, ttlMinutes));
     },
 
-    async get(id: number): Promise<Order> {
+    async get(id: number): Promise<ReadyAnswer> {
       return (await reader.find(id)) ?? notFound();
     },
 
@@ -70,34 +74,60 @@ export function createOrderService({ db, placer, reader, clock, metrics }: Order
       return events.length === 0 ? notFound() : events.map(toTransition);
     },
 
-    /** @throws AppError order_not_found, version_mismatch, invalid_status_transition */
+    /**
+     * An order whose refund came before its payment is canceled as soon as it is paid, also by hand: its money has gone
+     * back already, and shipping it would give the goods away.
+     * @throws AppError order_not_found, version_mismatch, invalid_status_transition
+     */
     async changeStatus(
       id: number,
       to: OrderStatus,
       caller: Caller,
       ifMatch: VersionMatch | undefined,
     ): Promise<Order> {
-      const order = await inTransaction(db, async (tx) => {
-        const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
-        requireVersion(ifMatch, current);
-        const [after] = await applyTransitions(tx, [
-          { order: current, steps: [to], cause: 'request', caller },
-        ]);
-        return after ?? notFound();
-      });
-      metrics.orderTransitions.inc({ to });
+      const { order, hasExpired } = await inTransaction(db, (tx) => moveOrder(tx, id, to, caller, ifMatch));
+      if (hasExpired) {
+        // Refused only now, because a refusal inside of the transaction would take the expiry back.
+        metrics.ordersExpired.inc({ by: 'request' });
+        requireVersion(ifMatch, order);
+        throw invalidTransition(order.status, to);
+      }
+      metrics.orderTransitions.inc({ to: order.status });
       return order;
     },
   };
 }
 
-type Transition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
+/**
+ * An overdue order expires, whatever is asked for; then the answer is that of the order as the sweep would leave it.
+ * A refund that came before its payment takes effect when the order is set to PAID by hand, too.
+ */
+async function moveOrder(
+  tx: Tx,
+  id: number,
+  to: OrderStatus,
+  caller: Caller,
+  ifMatch: VersionMatch | undefined,
+): Promise<{ order: Order; hasExpired: boolean }> {
+  const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
+  const [expired] = await expireOverdue(tx, current, caller);
+  if (expired !== undefined) return { order: expired, hasExpired: true };
+  requireVersion(ifMatch, current);
+  const kept = to === 'PAID' ? await lockKeptRefunds(tx, [id]) : [];
+  const way: Pick<Transition, 'steps' | 'refundDue'> =
+    kept.length > 0 ? { steps: [to, 'CANCELED'], refundDue: false } : { steps: [to] };
+  const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);
+  await settleKeptRefunds(tx, kept, caller);
+  return { order: after ?? notFound(), hasExpired: false };
+}
 
-const CREATION: Transition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
+type ToldTransition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
+
+const CREATION: ToldTransition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
 
 function toTransition(event: StoredEvent): OrderTransition {
   // An order.created has no payload; all others are written by order-transition.ts, with this member.
-  const { transition = CREATION } = (event.payload ?? {}) as { transition?: Transition };
+  const { transition = CREATION } = (event.payload ?? {}) as { transition?: ToldTransition };
   return {
     from: transition.from,
     to: transition.to,

@@ -15,6 +15,7 @@ export interface Order {
   total: number;
   customer_email: string | null;
   version: number;
+  /** Null where it may stay unpaid for ever. It stays when the order goes on, but only a PENDING order expires. */
   expires_at: string | null;
   created_at: string;
   updated_at: string;
@@ -52,7 +53,7 @@ export interface OrderTransition {
   to: OrderStatus;
   at: string;
   actor: string;
-  /** What made it happen: `placed`, `request`, or the payment event's type. */
+  /** What made it happen: `placed`, `request`, `expired`, or the payment event's type. */
   cause: string;
   version: number;
   request_id: string | null;

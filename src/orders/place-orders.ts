@@ -3,12 +3,15 @@ import type { Tx } from '../db/types.ts';
 import { findKeys } from '../idempotency/idempotency.repository.ts';
 import { type Once, replayOf } from '../idempotency/idempotency.service.ts';
 import { type IdempotencyKey, keyId } from '../idempotency/key.ts';
-import { changeForOrder, type StockChange } from '../inventory/stock-change.ts';
+import { changeForOrder, InsufficientStock, type StockChange } from '../inventory/stock-change.ts';
 import { findStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError, unavailable } from '../lib/errors.ts';
 import { centsToNumber } from '../lib/money.ts';
 import { type AcceptedOrder, decideOrder, type OrderLine } from './decide-order.ts';
+import { expiryOf, releaseOverdueHolds, type ReleasedHolds } from './expire-orders.ts';
+import { expiryTime } from './order-state.ts';
+import { applyTransitions } from './order-transition.ts';
 import { type NewOrder, type Order, type OrderPreview, soleItem } from './order.ts';
 import {
   type LockedForOrders,
@@ -23,6 +26,8 @@ import {
  * - All products of all orders are locked first, in one ordered statement; every check is made on the locked rows, so
  *   two buyers of the last piece are decided one after the other, in whatever process they are.
  * - Orders are decided in the order of arrival, each on what the ones before it have left: all of its items or none.
+ * - Where stock is short, overdue orders that hold it are expired first, in the same transaction, and all is decided
+ *   again; where nothing is short, nothing is asked about them.
  * - A refused order leaves no trace and harms no other; that includes its idempotency key, which can be tried again.
  * - Orders, items, stock, ledger, events and keys are written by one statement, and COMMIT goes right behind it.
  */
@@ -35,31 +40,52 @@ export interface Placement {
 
 export type PlacementResult = Once<Order> | AppError;
 
-/**
- * @param skipLocked decides only what can be locked at once, and refuses the rest as busy
- * @returns one result for each placement, in their order
- */
+export interface PlacedBatch {
+  /** One for each placement, in their order. */
+  results: PlacementResult[];
+  /** How many overdue orders were expired to make room. */
+  expired: number;
+}
+
+/** @param skipLocked decides only what can be locked at once, and refuses the rest as busy */
 export async function placeOrders(
   tx: Tx,
   placements: readonly Placement[],
-  skipLocked = false,
-): Promise<PlacementResult[]> {
+  { ttlMinutes, skipLocked = false }: { ttlMinutes: number; skipLocked?: boolean },
+): Promise<PlacedBatch> {
   const productIds = [
     ...new Set(placements.flatMap(({ order }) => order.items.map(({ productId }) => productId))),
   ];
   const locked = await lockForOrders(tx, productIds, placements.length, skipLocked);
   const busy = skipLocked ? await findBusy(tx, productIds, locked) : new Set<number>();
-  const batch = new Batch(
-    locked,
-    busy,
-    await findKeys(
+  const decide = async () => {
+    const answers = await findKeys(
       tx,
       placements.flatMap(({ key }) => key ?? []),
-    ),
-  );
-  const results = placements.map((placement, index) => batch.decide(placement, index));
-  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(tx, batch.placed, batch.changes));
-  return results;
+    );
+    return new Batch(placements, { locked, busy, answers, ttlMinutes });
+  };
+  let batch = await decide();
+  let expired = 0;
+  if (batch.short.size > 0) {
+    const released = await releaseOverdueHolds(tx, batch.short, locked.products.keys());
+    if (released !== undefined) {
+      // What was decided before is forgotten, with what it took in memory; nothing of it is written.
+      locked.products = released.products;
+      batch = await decide();
+      batch.nameHeld(released.productsLeft);
+      await writeExpiries(tx, released, batch.changes);
+      expired = released.orders.length;
+    }
+  }
+  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.changes));
+  return { results: batch.results, expired };
+}
+
+/** A product that is released and sold again is one change of its row: the sale writes the counters of both. */
+async function writeExpiries(tx: Tx, { orders }: ReleasedHolds, sold: readonly StockChange[]): Promise<void> {
+  const expiries = orders.map((order) => expiryOf(order));
+  await applyTransitions(tx, expiries, new Set(sold.map(({ productId }) => productId)));
 }
 
 /** Products that are there but not locked: somebody else holds them. */
@@ -68,42 +94,58 @@ async function findBusy(tx: Tx, ids: readonly number[], { products }: LockedForO
   return new Set((await findStock(tx, missing)).keys());
 }
 
-/** A batch while it is decided: what its orders have taken so far, and what will be written. */
+interface Given {
+  locked: LockedForOrders;
+  busy: ReadonlySet<number>;
+  /** Answers by key: those of earlier transactions, and those of this batch as it goes. */
+  answers: Map<string, { fingerprint: Buffer; response: unknown }>;
+  ttlMinutes: number;
+}
+
+/** A batch as it was decided: what its orders have taken, and what will be written. */
 class Batch {
+  readonly results: PlacementResult[];
   readonly placed: PlacedOrder[] = [];
   readonly changes: StockChange[] = [];
-  readonly #locked: LockedForOrders;
-  readonly #busy: ReadonlySet<number>;
-  /** Answers by key: those of earlier transactions, and those of this batch as it goes. */
-  readonly #answers: Map<string, { fingerprint: Buffer; response: unknown }>;
+  /** Products of which there was too little for some order. */
+  readonly short = new Set<number>();
+  readonly #given: Given;
+  readonly #expiresAt: string | null;
 
-  constructor(
-    locked: LockedForOrders,
-    busy: ReadonlySet<number>,
-    answers: Map<string, { fingerprint: Buffer; response: unknown }>,
-  ) {
-    this.#locked = locked;
-    this.#busy = busy;
-    this.#answers = answers;
+  constructor(placements: readonly Placement[], given: Given) {
+    this.#given = given;
+    this.#expiresAt = expiryTime(given.locked.now, given.ttlMinutes);
+    this.results = placements.map((placement, index) => this.#decide(placement, index));
   }
 
-  decide({ order, caller, key }: Placement, index: number): PlacementResult {
-    const answer = key && this.#answers.get(keyId(key));
+  #decide({ order, caller, key }: Placement, index: number): PlacementResult {
+    const { locked, busy, answers } = this.#given;
+    const answer = key && answers.get(keyId(key));
     if (key !== undefined && answer !== undefined) return replayOf<Order>(key, answer);
-    if (order.items.some(({ productId }) => this.#busy.has(productId))) {
+    if (order.items.some(({ productId }) => busy.has(productId))) {
       return unavailable('The stock of a product is being changed, try again');
     }
-    const decision = decideOrder(order, this.#locked.products);
-    if (decision instanceof AppError) return decision;
+    const decision = decideOrder(order, locked.products);
+    if (decision instanceof AppError) {
+      if (decision instanceof InsufficientStock) for (const id of decision.productIds) this.short.add(id);
+      return decision;
+    }
     // One id was drawn for each placement.
-    const id = this.#locked.orderIds[index] as number;
-    const placed: Order = { id, ...previewOrder(order, decision, this.#locked.now) };
+    const id = locked.orderIds[index] as number;
+    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.#expiresAt) };
     this.#take(decision.lines, id, caller);
     this.placed.push({ order: placed, caller, key });
-    if (key !== undefined) {
-      this.#answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
-    }
+    if (key !== undefined) answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
     return { result: placed, replayed: false };
+  }
+
+  /** Marks the refusals that are for products of which more is overdue. */
+  nameHeld(productsLeft: ReadonlySet<number>): void {
+    for (const refusal of this.results) {
+      if (refusal instanceof InsufficientStock) {
+        refusal.heldByOverdue = refusal.productIds.some((id) => productsLeft.has(id));
+      }
+    }
   }
 
   /** Takes the stock in memory, so that the next order of the batch is decided on what is left. */
@@ -121,6 +163,7 @@ export function previewOrder(
   order: NewOrder,
   { lines, totalCents }: AcceptedOrder,
   now: string,
+  expiresAt: string | null,
 ): OrderPreview {
   const items = lines.map(({ product, quantity }) => ({
     product_id: product.id,
@@ -134,7 +177,7 @@ export function previewOrder(
     total: centsToNumber(totalCents),
     customer_email: order.customerEmail,
     version: 1,
-    expires_at: null,
+    expires_at: expiresAt,
     created_at: now,
     updated_at: now,
     ...soleItem(items),

@@ -1,23 +1,18 @@
 import type { Tx } from '../db/types.ts';
 import { insertEvents } from '../events/event.repository.ts';
-import type { NewEvent } from '../events/event.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
+import { expiryOf, findExpiriesOf } from '../orders/expire-orders.ts';
 import { lockOrders } from '../orders/order.repository.ts';
 import { applyTransitions } from '../orders/order-transition.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { Order } from '../orders/order.ts';
+import { settleKeptRefunds } from './kept-refunds.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
-import {
-  findPaymentEvents,
-  insertPaymentEvents,
-  insertPaymentExceptions,
-  type KeptRefund,
-  lockKeptRefunds,
-  type PaymentException,
-  resolveExceptions,
-} from './payment.repository.ts';
+import { exceptionEvent } from './payment-exception.ts';
+import { insertPaymentExceptions, type KeptRefund, lockKeptRefunds } from './payment-exception.repository.ts';
+import { countRepeats, findPaymentEvents, insertPaymentEvents } from './payment.repository.ts';
 import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
 
 /*
@@ -27,6 +22,7 @@ import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons 
  * - The insert of the events' identities is the gate: it comes before every effect and in the same transaction, so
  *   after a crash there are both or neither.
  * - An event for an unknown order leaves nothing behind, so that a later delivery can succeed.
+ * - An order that is overdue by now expires first, in the same transaction, whether or not the sweep has come by.
  * - Money that buys nothing is never dropped: it becomes a payment exception, told by an event.
  */
 export interface Delivery {
@@ -39,9 +35,11 @@ interface Accepted extends Delivery {
   order: Order | undefined;
   decision: PaymentDecision;
   steps: OrderStatus[];
+  /** The order expires before the event can do anything to it. */
+  expires: boolean;
 }
 
-export type ApplyResult = PaymentResult | AppError;
+export type ApplyResult = (PaymentResult & { expired?: true }) | AppError;
 
 /** @returns one result for each delivery, in their order */
 export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
@@ -54,21 +52,28 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     tx,
     deliveries.map(({ event }) => event.identity),
   );
+  const expiries = await findExpiriesOf(tx, [...orders.values()]);
   const accepted = new Map<string, Accepted>();
+  const repeated: string[] = [];
   const results = deliveries.map((delivery): ApplyResult => {
     const { identity, orderId } = delivery.event;
     const before = known.get(identity);
-    if (before !== undefined)
+    if (before !== undefined) {
+      if (!delivery.event.replayed) repeated.push(identity);
       return { status: 'already_processed', ...named(before.orderId), outcome: before.outcome };
+    }
     const order = orderId === null ? undefined : orders.get(orderId);
-    const decision = decide(delivery.event, order);
+    const expiry = order && expiries.get(order.id);
+    const decision = decide(delivery.event, order, expiry !== undefined);
     if (decision instanceof AppError) return decision;
     known.set(identity, { orderId, outcome: decision.outcome });
     const steps = decision.outcome === 'processed' ? [decision.to] : [];
-    accepted.set(identity, { ...delivery, order, decision, steps });
-    return toResult(decision, orderId);
+    const expires = expiry === 'overdue' && isPaymentEventType(delivery.event.type);
+    accepted.set(identity, { ...delivery, order, decision, steps, expires });
+    return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
   });
   const paid = await writeAccepted(tx, [...accepted.values()]);
+  await countRepeats(tx, repeated);
   return results.map((result) => {
     const order =
       result instanceof AppError || result.status !== 'processed' ? undefined : paid.get(result.order_id);
@@ -78,13 +83,17 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
   });
 }
 
-function decide(event: PaymentEvent, order: Order | undefined): PaymentDecision | AppError {
+function decide(
+  event: PaymentEvent,
+  order: Order | undefined,
+  hasExpired: boolean,
+): PaymentDecision | AppError {
   if (!isPaymentEventType(event.type)) {
     return { outcome: 'ignored', reason: `Events of the type ${event.type} are not used` };
   }
   if (order === undefined) return new AppError('order_not_found', 'Order not found');
   const amounts = { amountCents: event.amountCents, totalCents: toCents(order.total) };
-  return decidePayment(event.type, order.status, amounts);
+  return decidePayment(event.type, hasExpired ? 'EXPIRED' : order.status, amounts);
 }
 
 /** The order that an answer names; events of unused types may name none. */
@@ -122,15 +131,19 @@ async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map
   );
   const moved = await applyTransitions(
     tx,
-    accepted.flatMap(({ event, order, steps, caller }) =>
+    accepted.flatMap(({ event, order, steps, expires, caller }) => {
+      if (order !== undefined && expires) return [expiryOf(order, caller.requestId)];
       // No money is due back: either none was taken, or the refund is what this event, or a kept one, says.
-      order === undefined || steps.length === 0
+      return order === undefined || steps.length === 0
         ? []
-        : [{ order, steps, cause: event.type, refundDue: false, caller }],
-    ),
+        : [{ order, steps, cause: event.type, refundDue: false, caller }];
+    }),
   );
   await writeReviews(tx, accepted, eventIds);
-  await settleKeptRefunds(tx, keptRefunds, accepted);
+  for (const { event, caller } of accepted) {
+    const kept = keptRefunds.filter(({ orderId }) => orderId === event.orderId);
+    await settleKeptRefunds(tx, kept, caller);
+  }
   return new Map(moved.map((order) => [order.id, order]));
 }
 
@@ -167,38 +180,7 @@ async function writeReviews(
     tx,
     exceptions.flatMap((exception) => {
       const caller = callers.get(exception.payment_event_id);
-      return caller === undefined ? [] : [toEvent('payment.review_required', exception, caller)];
+      return caller === undefined ? [] : [exceptionEvent('payment.review_required', exception, caller)];
     }),
   );
-}
-
-async function settleKeptRefunds(
-  tx: Tx,
-  kept: readonly KeptRefund[],
-  accepted: readonly Accepted[],
-): Promise<void> {
-  for (const { event, caller } of accepted) {
-    const ids = kept.filter(({ orderId }) => orderId === event.orderId).map(({ id }) => id);
-    const note = 'The payment came, and the order was canceled with it';
-    const resolved = await resolveExceptions(tx, ids, { resolution: 'refunded', note }, caller);
-    await insertEvents(
-      tx,
-      resolved.map((exception) => toEvent('payment.review_resolved', exception, caller)),
-    );
-  }
-}
-
-function toEvent(
-  type: 'payment.review_required' | 'payment.review_resolved',
-  exception: PaymentException,
-  caller: Caller,
-): NewEvent {
-  return {
-    type,
-    aggregateType: 'payment_exception',
-    aggregateId: exception.id,
-    aggregateVersion: exception.version,
-    payload: { exception },
-    caller,
-  };
 }

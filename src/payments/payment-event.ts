@@ -2,6 +2,16 @@ import type { OrderStatus } from '../orders/order-state.ts';
 import type { ReviewReason } from './payment-rules.ts';
 import type { SignatureScheme } from './webhook-signature.ts';
 
+/** A delivery whose signature was verified, before anything in it is read. */
+export interface SignedDelivery {
+  rawBody: Buffer;
+  scheme: SignatureScheme;
+  /** The signed webhook-id header; undefined under the scheme that does not sign it. */
+  webhookId: string | undefined;
+  /** The X-Event-Id header: recorded, not signed, never trusted. */
+  unsignedEventId: string | undefined;
+}
+
 /** A verified delivery of a payment event. */
 export interface PaymentEvent {
   /** See `eventIdentity`: what can be inserted once. */
@@ -15,6 +25,8 @@ export interface PaymentEvent {
   /** The X-Event-Id header: recorded, not signed, never trusted. */
   unsignedEventId: string | undefined;
   rawBody: Buffer;
+  /** Applied again from the inbox, not delivered. */
+  replayed: boolean;
 }
 
 export type PaymentResult =

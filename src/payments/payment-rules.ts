@@ -1,4 +1,4 @@
-import type { OrderStatus } from '../orders/order-state.ts';
+import { type OrderStatus, orderStatuses } from '../orders/order-state.ts';
 
 /**
  * What a payment event does to an order, as one table: event × state → decision. Whatever the order of arrival, an
@@ -11,6 +11,7 @@ export const reviewReasons = {
   amount_mismatch: 'The amount is not the total of the order',
   already_paid: 'The order is paid already',
   order_canceled: 'The order is canceled',
+  order_expired: 'The order was not paid in time and has expired',
   partial_refund: 'The refund is not of the whole total',
   refund_before_payment: 'The order is not paid yet; the refund is kept and takes effect with the payment',
   order_shipped: 'The order is shipped already',
@@ -22,26 +23,33 @@ export type PaymentDecision =
   | { outcome: 'ignored'; reason: string }
   | { outcome: 'review'; reason: ReviewReason };
 
+/** An order that has expired is CANCELED like others; whose money it was tells them apart. */
+export const payableStates = [...orderStatuses, 'EXPIRED'] as const;
+export type PayableState = (typeof payableStates)[number];
+
 type Rule = OrderStatus | { ignored: string } | ReviewReason;
 
-const rules: Record<PaymentEventType, Record<OrderStatus, Rule>> = {
+const rules: Record<PaymentEventType, Record<PayableState, Rule>> = {
   'payment.succeeded': {
     PENDING: 'PAID',
     PAID: 'already_paid',
     SHIPPED: 'already_paid',
     CANCELED: 'order_canceled',
+    EXPIRED: 'order_expired',
   },
   'payment.failed': {
     PENDING: 'CANCELED',
     PAID: { ignored: 'The order is paid already' },
     SHIPPED: { ignored: 'The order is shipped already' },
     CANCELED: { ignored: 'The order is canceled already' },
+    EXPIRED: { ignored: 'The order has expired already' },
   },
   'payment.refunded': {
     PENDING: 'refund_before_payment',
     PAID: 'CANCELED',
     SHIPPED: 'order_shipped',
     CANCELED: 'order_canceled',
+    EXPIRED: 'order_expired',
   },
 };
 
@@ -53,10 +61,10 @@ export interface PaymentAmounts {
 
 export function decidePayment(
   type: PaymentEventType,
-  status: OrderStatus,
+  state: PayableState,
   { amountCents, totalCents }: PaymentAmounts,
 ): PaymentDecision {
-  const rule = rules[type][status];
+  const rule = rules[type][state];
   const whole = amountCents === undefined || amountCents === totalCents;
   if (typeof rule === 'object') return { outcome: 'ignored', reason: rule.ignored };
   // A part is never applied by itself, so it is not kept for the payment to come.

@@ -17,6 +17,8 @@ export interface NewPaymentEvent {
 /**
  * The gate: an identity can be inserted once. When another transaction has just inserted one of them, this one fails as
  * a whole and is tried again, and then that event is known.
+ *
+ * What was delivered before and refused becomes the event: with its id, its time and the count of its deliveries.
  * @returns the ids of the rows by their identities
  */
 export async function insertPaymentEvents(
@@ -24,35 +26,45 @@ export async function insertPaymentEvents(
   rows: readonly NewPaymentEvent[],
 ): Promise<Map<string, number>> {
   if (rows.length === 0) return new Map();
-  const inserted = await tx
-    .insertInto('payment_events')
-    .values(
-      // In one order everywhere, so that two transactions cannot wait for each other's identities.
-      rows
-        .toSorted((a, b) => (a.event.identity < b.event.identity ? -1 : 1))
-        .map(({ event, caller, outcome, reason, newStatus }) => ({
-          identity: event.identity,
-          event_type: event.type,
-          order_id: event.orderId,
-          amount: amountOf(event.amountCents),
-          payment_method: event.paymentMethod ?? null,
-          scheme: event.scheme,
-          unsigned_event_id: event.unsignedEventId ?? null,
-          outcome,
-          reason,
-          new_status: newStatus,
-          raw_body: event.rawBody,
-          actor: caller.actor,
-          request_id: caller.requestId,
-        })),
+  const events = rows.map(({ event }) => event);
+  const identities = textArray(events.map(({ identity }) => identity));
+  const inserted = await sql<{ id: number; identity: string }>`
+    with refused as (
+      delete from webhook_refusals
+       where verdict = 'valid' and identity = any(${identities}::text[])
+      returning id, identity, deliveries, received_at, last_delivered_at
     )
-    .returning(['id', 'identity'])
-    .execute();
-  return new Map(inserted.map(({ id, identity }) => [identity, id]));
-}
-
-function amountOf(cents: number | undefined): string | null {
-  return cents === undefined ? null : centsToDecimal(cents);
+    insert into payment_events
+      (id, identity, event_type, order_id, amount, payment_method, scheme, unsigned_event_id, outcome, reason, new_status,
+       raw_body, actor, request_id, deliveries, received_at, last_delivered_at)
+    select coalesce(r.id, nextval('payment_events_id_seq')), e.identity, e.event_type, e.order_id, e.amount,
+           e.payment_method, e.scheme, e.unsigned_event_id, e.outcome, e.reason, e.new_status,
+           e.raw_body, e.actor, e.request_id,
+           greatest(coalesce(r.deliveries, 0) + e.deliveries, 1), coalesce(r.received_at, now()),
+           case when e.deliveries = 0 then r.last_delivered_at when r.id is not null then now() end
+      from unnest(
+        ${identities}::text[],
+        ${textArray(events.map((e) => e.type))}::text[],
+        ${plainArray(events.map((e) => e.orderId ?? 'NULL'))}::bigint[],
+        ${plainArray(events.map((e) => (e.amountCents === undefined ? 'NULL' : centsToDecimal(e.amountCents))))}::numeric[],
+        ${textArray(events.map((e) => e.paymentMethod ?? null))}::text[],
+        ${textArray(events.map((e) => e.scheme))}::text[],
+        ${textArray(events.map((e) => e.unsignedEventId ?? null))}::text[],
+        ${textArray(rows.map((row) => row.outcome))}::text[],
+        ${textArray(rows.map((row) => row.reason))}::text[],
+        ${textArray(rows.map((row) => row.newStatus))}::text[],
+        ${events.map((e) => e.rawBody)}::bytea[],
+        ${textArray(rows.map(({ caller }) => caller.actor))}::text[],
+        ${textArray(rows.map(({ caller }) => caller.requestId))}::text[],
+        ${plainArray(events.map((e) => (e.replayed ? 0 : 1)))}::int[]
+      ) as e (identity, event_type, order_id, amount, payment_method, scheme, unsigned_event_id, outcome, reason,
+              new_status, raw_body, actor, request_id, deliveries)
+      left join refused r using (identity)
+     -- In one order everywhere, so that two transactions cannot wait for each other's identities.
+     order by e.identity collate "C"
+    returning id, identity
+  `.execute(tx);
+  return new Map(inserted.rows.map(({ id, identity }) => [identity, id]));
 }
 
 export interface KnownPaymentEvent {
@@ -73,117 +85,22 @@ export async function findPaymentEvents(
   return new Map(rows.map(({ identity, ...known }) => [identity, known]));
 }
 
-export interface NewPaymentException {
-  paymentEventId: number;
-  orderId: number;
-  reason: string;
-  detail: string;
-  amountCents: number | undefined;
-}
-
-export interface PaymentException {
-  id: number;
-  payment_event_id: number;
-  order_id: number;
-  reason: string;
-  detail: string;
-  amount: number | null;
-  status: string;
-  resolution: string | null;
-  note: string | null;
-  version: number;
-  created_at: string;
-}
-
-const exceptionColumns = [
-  'id',
-  'payment_event_id',
-  'order_id',
-  'reason',
-  'detail',
-  'amount',
-  'status',
-  'resolution',
-  'note',
-  'version',
-  'created_at',
-] as const;
-
-type ExceptionRow = Omit<PaymentException, 'amount'> & { amount: string | null };
-
-function rowToException(row: ExceptionRow): PaymentException {
-  return { ...row, amount: row.amount === null ? null : Number(row.amount) };
-}
-
-export async function insertPaymentExceptions(
-  tx: Tx,
-  exceptions: readonly NewPaymentException[],
-): Promise<PaymentException[]> {
-  if (exceptions.length === 0) return [];
-  const rows = await tx
-    .insertInto('payment_exceptions')
-    .values(
-      exceptions.map((exception) => ({
-        payment_event_id: exception.paymentEventId,
-        order_id: exception.orderId,
-        reason: exception.reason,
-        detail: exception.detail,
-        amount: amountOf(exception.amountCents),
-      })),
+/** Counts deliveries of known events; an identity counts as often as it is named. */
+export async function countRepeats(tx: Tx, identities: readonly string[]): Promise<void> {
+  if (identities.length === 0) return;
+  await sql`
+    with repeated as materialized (
+      select e.id, r.times
+        from (select identity, count(*) as times from unnest(${textArray(identities)}::text[]) as i (identity)
+               group by identity) r
+        join payment_events e using (identity)
+       -- Locked in one order, for the same event may be delivered to many transactions at once.
+       order by e.id
+         for no key update of e
     )
-    .returning(exceptionColumns)
-    .execute();
-  return rows.map(rowToException);
-}
-
-export interface KeptRefund {
-  id: number;
-  orderId: number;
-}
-
-/**
- * Locks the open exceptions of refunds of the whole total that came before the payment. Their orders are locked, so no
- * other can come in between.
- */
-export async function lockKeptRefunds(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]> {
-  if (orderIds.length === 0) return [];
-  return tx
-    .selectFrom('payment_exceptions as e')
-    .innerJoin('orders as o', 'o.id', 'e.order_id')
-    .select(['e.id', 'e.order_id as orderId'])
-    .where('e.order_id', '=', sql<number>`any(${plainArray(orderIds)}::bigint[])`)
-    .where('e.status', '=', 'OPEN')
-    .where('e.reason', '=', 'refund_before_payment')
-    .where((eb) => eb.or([eb('e.amount', 'is', null), eb('e.amount', '=', eb.ref('o.total'))]))
-    .orderBy('e.id')
-    .forUpdate('e')
-    .execute();
-}
-
-export interface Resolution {
-  resolution: string;
-  note: string | null;
-}
-
-export async function resolveExceptions(
-  tx: Tx,
-  ids: readonly number[],
-  { resolution, note }: Resolution,
-  caller: Caller,
-): Promise<PaymentException[]> {
-  if (ids.length === 0) return [];
-  const rows = await tx
-    .updateTable('payment_exceptions')
-    .set({
-      status: 'RESOLVED',
-      resolution,
-      note,
-      resolved_by: caller.actor,
-      resolved_at: sql`now()`,
-      version: sql`version + 1`,
-    })
-    .where('id', '=', sql<number>`any(${plainArray(ids)}::bigint[])`)
-    .returning(exceptionColumns)
-    .execute();
-  return rows.map(rowToException);
+    update payment_events e
+       set deliveries = e.deliveries + repeated.times, last_delivered_at = now()
+      from repeated
+     where e.id = repeated.id
+  `.execute(tx);
 }

@@ -19,7 +19,7 @@ const MAX_QUEUE = 2000;
 export type PaymentService = ReturnType<typeof createPaymentService>;
 
 export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics }) {
-  const batcher = createBatcher<Delivery, PaymentResult>({
+  const batcher = createBatcher<Delivery, PaymentResult & { expired?: true }>({
     work: (draw) => applyDrawn(draw()),
     maxBatch: MAX_BATCH,
     lanes: LANES,
@@ -49,7 +49,8 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
   return {
     /** @throws AppError order_not_found: nothing is stored, the provider may try again */
     async apply(event: PaymentEvent, caller: Caller): Promise<PaymentResult> {
-      const result = await batcher.submit({ event, caller });
+      const { expired, ...result } = await batcher.submit({ event, caller });
+      if (expired) metrics.ordersExpired.inc({ by: 'payment' });
       metrics.paymentEvents.inc({ outcome: result.status });
       if (result.status === 'processed') metrics.orderTransitions.inc({ to: result.new_status });
       if (result.status === 'review') metrics.paymentExceptions.inc({ reason: result.reason });

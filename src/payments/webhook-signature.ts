@@ -10,7 +10,8 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
  * - Standard Webhooks (standardwebhooks.com): webhook-id, webhook-timestamp and webhook-signature.
  */
 
-export type SignatureScheme = 'x-webhook-signature' | 'standard-webhooks';
+export const signatureSchemes = ['x-webhook-signature', 'standard-webhooks'] as const;
+export type SignatureScheme = (typeof signatureSchemes)[number];
 export type SignatureVerdict = SignatureScheme | 'missing' | 'invalid';
 
 export interface SignatureHeaders {
@@ -108,4 +109,9 @@ export function eventIdentity(
   if (eventId !== undefined) return `event:${eventId}`;
   if (webhookId !== undefined) return `webhook:${webhookId}`;
   return `sha256:${createHash('sha256').update(body).digest('hex')}`;
+}
+
+/** The signed webhook-id in an identity, where that is what it was made of. */
+export function webhookIdOf(identity: string): string | undefined {
+  return identity.startsWith('webhook:') ? identity.slice('webhook:'.length) : undefined;
 }

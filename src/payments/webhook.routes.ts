@@ -1,21 +1,23 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { Static } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 
-import { parseJsonBody, refusalOfEncoding } from '../http/json-body.ts';
+import { refusalOfEncoding } from '../http/json-body.ts';
+import { toKnownError } from '../http/problem.ts';
 import { callerOf } from '../http/request-context.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
-import { toCents } from '../lib/money.ts';
-import type { PaymentEvent } from './payment-event.ts';
-import { isPaymentEventType } from './payment-rules.ts';
+import { type Refusal, UNVERIFIED_BODY_BYTES, type Verdict } from './inbox.ts';
+import type { InboxService } from './inbox.service.ts';
+import type { SignedDelivery } from './payment-event.ts';
 import type { PaymentService } from './payment.service.ts';
-import { type PaymentWebhookBody, receivePaymentEvent } from './webhook.schemas.ts';
-import { eventIdentity, type SignatureScheme, verifySignature } from './webhook-signature.ts';
+import { describePayment, parsePayment, toPaymentEvent } from './webhook-input.ts';
+import { receivePaymentEvent } from './webhook.schemas.ts';
+import { eventIdentity, verifySignature } from './webhook-signature.ts';
 
 export interface WebhookRoutesOptions {
   payments: PaymentService;
+  inbox: Pick<InboxService, 'keep'>;
   secrets: readonly string[];
   clock: Clock;
   metrics: Metrics;
@@ -23,11 +25,8 @@ export interface WebhookRoutesOptions {
 
 /** 64 KiB, a quarter of what other calls take: a payment event is small, and its sender is unknown until verified. */
 const BODY_LIMIT_BYTES = 64 * 1024;
-
-interface Verified {
-  rawBody: Buffer;
-  scheme: SignatureScheme;
-}
+/** A detail may repeat what was sent. */
+const DETAIL_KEPT_CHARS = 1000;
 
 /**
  * The order of things is the point: the bytes are taken as they came, their signature is checked, and only then are
@@ -35,8 +34,8 @@ interface Verified {
  * lives in this plugin alone; the routes beside it get parsed JSON.
  */
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
-  const { payments, secrets, clock, metrics } = options;
-  const verifiedRequests = new WeakMap<FastifyRequest, Verified>();
+  const { payments, inbox, secrets, clock, metrics } = options;
+  const signedDeliveries = new WeakMap<FastifyRequest, SignedDelivery>();
 
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
@@ -45,7 +44,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
 
   /** Also a request without a body has a signature to miss. */
   function verify(request: FastifyRequest): Buffer {
-    const rawBody = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const rawBody = rawBodyOf(request);
     const verdict = verifySignature(signatureHeaders(request), rawBody, secrets, clock.nowMs());
     if (verdict === 'missing') {
       metrics.paymentEvents.inc({ outcome: 'unsigned' });
@@ -55,9 +54,23 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       metrics.paymentEvents.inc({ outcome: 'forged' });
       throw new AppError('invalid_signature', 'Invalid webhook signature');
     }
-    verifiedRequests.set(request, { rawBody, scheme: verdict });
+    signedDeliveries.set(request, {
+      rawBody,
+      scheme: verdict,
+      // Under the other scheme, nobody has signed this header.
+      webhookId: verdict === 'standard-webhooks' ? headerOf(request, 'webhook-id') : undefined,
+      unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
+    });
     return rawBody;
   }
+
+  // Whatever is refused, at whatever point, is remembered; no answer waits for it.
+  app.addHook('onError', (request, _reply, error, done) => {
+    const signed = signedDeliveries.get(request);
+    if (signed !== undefined) metrics.paymentEvents.inc({ outcome: 'failed' });
+    inbox.keep(toRefusal(request, signed, error));
+    done();
+  });
 
   app.post(
     '/webhooks/payment',
@@ -65,52 +78,51 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
       schema: receivePaymentEvent,
       bodyLimit: BODY_LIMIT_BYTES,
       preValidation: async (request: FastifyRequest) => {
-        request.body = withoutUnused(parseJsonBody(verify(request)));
+        request.body = parsePayment(verify(request));
       },
     },
     async (request, reply) => {
-      const verified = verifiedRequests.get(request);
-      if (verified === undefined) throw new Error('a webhook reached its handler without being verified');
-      const event = toPaymentEvent(request, request.body, verified);
+      const signed = signedDeliveries.get(request);
+      if (signed === undefined) throw new Error('a webhook reached its handler without being verified');
+      const event = toPaymentEvent(request.body, signed, false);
       return reply.send(await payments.apply(event, { ...callerOf(request), actor: 'payment-provider' }));
     },
   );
 };
 
-/**
- * An event of a type that is not used is acknowledged, whatever else is in it: its provider would otherwise send it for
- * days. So only what identifies it is held against the schema.
- */
-function withoutUnused(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || !('event_type' in body)) return body;
-  const { event_type, ...rest } = body as Record<string, unknown>;
-  if (typeof event_type !== 'string' || isPaymentEventType(event_type)) return body;
-  return {
-    event_type,
-    ...(Number.isSafeInteger(rest['order_id']) && Number(rest['order_id']) > 0
-      ? { order_id: rest['order_id'] }
-      : {}),
-    ...(typeof rest['event_id'] === 'string' ? { event_id: rest['event_id'] } : {}),
-  };
+function toRefusal(request: FastifyRequest, signed: SignedDelivery | undefined, error: unknown): Refusal {
+  const { code: reason, message } = toKnownError(error, request);
+  const told = { reason, detail: message.slice(0, DETAIL_KEPT_CHARS), requestId: request.id };
+  if (signed !== undefined) {
+    const { rawBody, scheme, unsignedEventId = null } = signed;
+    const described = describePayment(request.body, signed);
+    return {
+      ...told,
+      ...described,
+      verdict: 'valid',
+      scheme,
+      unsignedEventId,
+      rawBody,
+      bodyBytes: rawBody.length,
+    };
+  }
+  // Nothing of what nobody has signed is parsed, and no more of it is hashed than is kept.
+  const rawBody = rawBodyOf(request);
+  const verdict = verdictOf(reason);
+  const kept = rawBody.subarray(0, UNVERIFIED_BODY_BYTES);
+  const identity = verdict === 'unchecked' ? reason : eventIdentity(undefined, undefined, kept);
+  const unknown = { scheme: null, eventType: null, orderId: null, unsignedEventId: null };
+  return { ...told, ...unknown, verdict, identity, rawBody, bodyBytes: rawBody.length };
 }
 
-function toPaymentEvent(
-  request: FastifyRequest,
-  { event_type, order_id, event_id, amount, payment_method }: Static<typeof PaymentWebhookBody>,
-  { rawBody, scheme }: Verified,
-): PaymentEvent {
-  // Under the other scheme, nobody has signed this header.
-  const webhookId = scheme === 'standard-webhooks' ? headerOf(request, 'webhook-id') : undefined;
-  return {
-    identity: eventIdentity(event_id, webhookId, rawBody),
-    type: event_type,
-    orderId: order_id ?? null,
-    amountCents: amount === undefined ? undefined : toCents(amount),
-    paymentMethod: payment_method ?? undefined,
-    unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
-    scheme,
-    rawBody,
-  };
+function verdictOf(reason: string): Verdict {
+  if (reason === 'invalid_signature') return 'forged';
+  return reason === 'missing_signature' ? 'missing' : 'unchecked';
+}
+
+/** Empty where the body never arrived, or was refused before it was read. */
+function rawBodyOf(request: FastifyRequest): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
 }
 
 function signatureHeaders(request: FastifyRequest) {

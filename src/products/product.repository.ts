@@ -5,7 +5,7 @@ import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { centsToDecimal } from '../lib/money.ts';
 import type { PageRequest } from '../lib/page.ts';
-import type { NewProduct, Product, ProductFilter } from './product.ts';
+import { type NewProduct, type Product, type ProductFilter, productNotFound } from './product.ts';
 
 /** What can be sold now: the one expression behind every answer and filter. */
 const sellable = sql<number>`(on_hand - reserved)`;
@@ -44,9 +44,14 @@ const PRODUCTS_BY_ID = `
     from products
    where id = any($1::bigint[])`;
 
-export async function findProduct(db: Db, id: number): Promise<Product | undefined> {
+async function findProduct(db: Db, id: number): Promise<Product | undefined> {
   const [product] = await findProducts(db, [id]);
   return product;
+}
+
+/** @throws AppError product_not_found */
+export async function getProduct(db: Db, id: number): Promise<Product> {
+  return (await findProduct(db, id)) ?? productNotFound();
 }
 
 /** Reads a product and keeps others from changing or deleting it until the transaction ends. */

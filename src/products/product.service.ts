@@ -1,27 +1,28 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
-import { insertEvents } from '../events/event.repository.ts';
-import type { EventType } from '../events/event.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
-import { changeToStock, type StockCounters } from '../inventory/stock-change.ts';
+import { changeToStock } from '../inventory/stock-change.ts';
 import { insertMovements, writeStockChanges } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { centsToNumber } from '../lib/money.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import {
   deleteProduct,
-  findProduct,
+  getProduct,
   hasOrders,
   insertProduct,
   listProducts,
   lockProduct,
   updateProduct,
 } from './product.repository.ts';
+import { tellOfProduct } from './product-events.ts';
 import {
+  countersOf,
   type NewProduct,
   type Product,
   type ProductEdit,
@@ -33,7 +34,7 @@ export type ProductService = ReturnType<typeof createProductService>;
 
 export interface ProductServiceDependencies {
   db: Db;
-  reader: IdReader<Product>;
+  reader: IdReader;
 }
 
 export function createProductService({ db, reader }: ProductServiceDependencies) {
@@ -47,8 +48,8 @@ export function createProductService({ db, reader }: ProductServiceDependencies)
       return inTransaction(db, (tx) => runOnce(tx, key, 201, () => createProduct(tx, product, caller)));
     },
 
-    async get(id: number): Promise<Product> {
-      return (await reader.find(id)) ?? notFound();
+    async get(id: number): Promise<ReadyAnswer> {
+      return (await reader.find(id)) ?? productNotFound();
     },
 
     async list(filter: ProductFilter, query: PageQuery): Promise<Page<Product>> {
@@ -73,8 +74,8 @@ async function createProduct(tx: Tx, { stock, ...fields }: NewProduct & { stock:
   const id = await insertProduct(tx, fields, stock);
   const received = changeToStock({ id, onHand: 0, reserved: 0 }, stock, 'received', 'initial stock', caller);
   if (received !== undefined) await insertMovements(tx, [received]);
-  const product = await getWritten(tx, id);
-  await tell(tx, 'product.created', product, {}, caller);
+  const product = await getProduct(tx, id);
+  await tellOfProduct(tx, 'product.created', product, {}, caller);
   return product;
 }
 
@@ -87,7 +88,7 @@ async function editProduct(
 ): Promise<Product> {
   // Everything below is decided on the locked row, so that edits of different fields both survive and an order placed
   // a moment ago is counted in.
-  const before = (await lockProduct(tx, id)) ?? notFound();
+  const before = (await lockProduct(tx, id)) ?? productNotFound();
   requireVersion(ifMatch, before);
   const changedFields = fieldsThatDiffer(before, fields);
   const adjusted =
@@ -100,14 +101,14 @@ async function editProduct(
   if (Object.keys(changedFields).length > 0) {
     await updateProduct(tx, id, changedFields, adjusted === undefined);
   }
-  const after = await getWritten(tx, id);
-  await tell(tx, 'product.updated', after, { before }, caller);
+  const after = await getProduct(tx, id);
+  await tellOfProduct(tx, 'product.updated', after, { before }, caller);
   return after;
 }
 
 async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: VersionMatch | undefined) {
   // An order that is being placed holds or waits for this lock, so it is either seen by hasOrders or finds no product.
-  const product = (await lockProduct(tx, id)) ?? notFound();
+  const product = (await lockProduct(tx, id)) ?? productNotFound();
   requireVersion(ifMatch, product);
   if (await hasOrders(tx, id)) {
     throw new AppError('product_has_orders', 'Orders name this product; deactivate it instead');
@@ -115,7 +116,7 @@ async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: Versio
   const closing = changeToStock(countersOf(product), 0, 'adjusted', 'product deleted', caller);
   if (closing !== undefined) await writeStockChanges(tx, [closing]);
   await deleteProduct(tx, id);
-  await tell(tx, 'product.deleted', { ...product, version: product.version + 1 }, {}, caller);
+  await tellOfProduct(tx, 'product.deleted', { ...product, version: product.version + 1 }, {}, caller);
 }
 
 function fieldsThatDiffer(before: Product, edit: Partial<NewProduct>): Partial<NewProduct> {
@@ -124,30 +125,4 @@ function fieldsThatDiffer(before: Product, edit: Partial<NewProduct>): Partial<N
     name === 'priceCents' ? centsToNumber(value as number) !== before.price : value !== current[name],
   );
   return Object.fromEntries(entries);
-}
-
-function countersOf(product: Product): StockCounters {
-  return { id: product.id, onHand: product.on_hand, reserved: product.reserved };
-}
-
-async function getWritten(tx: Tx, id: number): Promise<Product> {
-  const product = await findProduct(tx, id);
-  if (product === undefined) throw new Error(`product ${id} vanished inside its own transaction`);
-  return product;
-}
-
-function tell(tx: Tx, type: EventType, product: Product, more: Record<string, unknown>, caller: Caller) {
-  const event = {
-    type,
-    aggregateType: 'product',
-    aggregateId: product.id,
-    aggregateVersion: product.version,
-    payload: { product, ...more },
-    caller,
-  } as const;
-  return insertEvents(tx, [event]);
-}
-
-function notFound(): never {
-  throw new AppError('product_not_found', productNotFound);
 }

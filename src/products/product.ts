@@ -1,3 +1,6 @@
+import type { StockCounters } from '../inventory/stock-change.ts';
+import { AppError } from '../lib/errors.ts';
+
 /** A product as callers see it. `price` is a decimal number; `stock` is what can still be sold. */
 export interface Product {
   id: number;
@@ -35,4 +38,10 @@ export interface ProductFilter {
   stock_below: number | undefined;
 }
 
-export const productNotFound = 'Product not found';
+export function countersOf(product: Product): StockCounters {
+  return { id: product.id, onHand: product.on_hand, reserved: product.reserved };
+}
+
+export function productNotFound(): never {
+  throw new AppError('product_not_found', 'Product not found');
+}

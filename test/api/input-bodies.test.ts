@@ -13,6 +13,7 @@ const TAKES_A_BODY: ['POST' | 'PUT' | 'PATCH', string][] = [
   ['POST', '/products'],
   ['PUT', '/products/1'],
   ['PATCH', '/products/1'],
+  ['POST', '/products/1/stock-adjustments'],
   ['POST', '/orders'],
   ['PUT', '/orders/1'],
   ['PATCH', '/orders/1/status'],

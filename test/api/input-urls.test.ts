@@ -44,18 +44,25 @@ const NO_IDS = [
   '*',
 ];
 
-const WITH_ID: [method: 'GET' | 'PUT' | 'PATCH' | 'DELETE', before: string, after: string, body?: object][] =
-  [
-    ['GET', '/products/', ''],
-    ['PUT', '/products/', '', { name: 'x' }],
-    ['PATCH', '/products/', '', { name: 'x' }],
-    ['DELETE', '/products/', ''],
-    ['GET', '/orders/', ''],
-    ['PUT', '/orders/', '', { status: 'PAID' }],
-    ['PATCH', '/orders/', '/status', { status: 'PAID' }],
-    ['DELETE', '/orders/', ''],
-    ['GET', '/orders/', '/history'],
-  ];
+const WITH_ID: [
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  before: string,
+  after: string,
+  body?: object,
+][] = [
+  ['GET', '/products/', ''],
+  ['PUT', '/products/', '', { name: 'x' }],
+  ['PATCH', '/products/', '', { name: 'x' }],
+  ['DELETE', '/products/', ''],
+  ['GET', '/orders/', ''],
+  ['PUT', '/orders/', '', { status: 'PAID' }],
+  ['PATCH', '/orders/', '/status', { status: 'PAID' }],
+  ['DELETE', '/orders/', ''],
+  ['GET', '/orders/', '/history'],
+  ['GET', '/products/', '/stock-movements'],
+  ['POST', '/products/', '/stock-adjustments', { delta: 1, reason: 'x' }],
+  ['GET', '/products/', '/stock/explain'],
+];
 
 describe.each(WITH_ID)('%s %s{id}%s', (method, before, after, body) => {
   test.each(NO_IDS)('the id %s: 422', async (id) => {
@@ -95,6 +102,10 @@ const ROUTES: [method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string,
   ['PATCH', '/orders/1/status', { status: 'PAID' }],
   ['DELETE', '/orders/1'],
   ['GET', '/orders/1/history'],
+  ['GET', '/products/1/stock-movements'],
+  ['POST', '/products/1/stock-adjustments', { delta: 1, reason: 'x' }],
+  ['GET', '/products/1/stock/explain'],
+  ['GET', '/inventory/audit'],
 ];
 
 describe.each(['', '/api/v1'])('under the prefix "%s"', (prefix) => {

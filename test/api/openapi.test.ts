@@ -22,7 +22,10 @@ interface Operation {
   summary: string;
   tags: string[];
   requestBody?: { content: Record<string, Media> };
-  responses: Record<string, { description: string; content?: Record<string, Media> }>;
+  responses: Record<
+    string,
+    { description: string; content?: Record<string, Media>; headers?: Record<string, unknown> }
+  >;
 }
 
 interface OpenApi {
@@ -54,8 +57,17 @@ const ROUTES = {
   '/orders/{id}': ['delete', 'get', 'put'],
   '/orders/{id}/status': ['patch'],
   '/orders/{id}/history': ['get'],
+  '/products/{id}/stock-movements': ['get'],
+  '/products/{id}/stock-adjustments': ['post'],
+  '/products/{id}/stock/explain': ['get'],
   '/inventory/audit': ['get'],
   '/webhooks/payment': ['post'],
+  '/webhooks/inbox': ['get'],
+  '/webhooks/inbox/{id}': ['get'],
+  '/webhooks/inbox/{id}/replay': ['post'],
+  '/payments/exceptions': ['get'],
+  '/payments/exceptions/{id}': ['get'],
+  '/payments/exceptions/{id}/resolve': ['post'],
 };
 
 function operations(): [name: string, operation: Operation][] {
@@ -155,6 +167,22 @@ test('every answer from 400 on is a problem document', () => {
   expect(others).toEqual([]);
 });
 
+test('an ETag is told where a version is taken: by products, orders and exceptions, not by the inbox', () => {
+  const tells = operations().flatMap(([name, { responses }]) =>
+    'ETag' in (responses['200']?.headers ?? {}) ? [name] : [],
+  );
+  expect(tells.toSorted()).toEqual([
+    'get /orders/{id}',
+    'get /payments/exceptions/{id}',
+    'get /products/{id}',
+    'patch /orders/{id}/status',
+    'patch /products/{id}',
+    'post /payments/exceptions/{id}/resolve',
+    'put /orders/{id}',
+    'put /products/{id}',
+  ]);
+});
+
 test('every reference leads somewhere', () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)];
   const missing = references
@@ -181,6 +209,12 @@ describe('the examples of requests work as they stand', () => {
     await service.createProduct();
     const [edit] = exampleOf('/products/{id}', 'patch');
     expect((await service.call('PATCH', `/products/${created.body.id}`, edit)).status).toBe(200);
+    const adjustments = exampleOf('/products/{id}/stock-adjustments', 'post');
+    expect(adjustments).toHaveLength(2);
+    for (const adjustment of adjustments) {
+      const url = `/products/${created.body.id}/stock-adjustments`;
+      expect((await service.call('POST', url, adjustment)).status).toBe(201);
+    }
     const orders = exampleOf('/orders', 'post');
     expect(orders).toHaveLength(2);
     for (const order of orders) expect((await service.call('POST', '/orders', order)).status).toBe(201);
@@ -188,12 +222,29 @@ describe('the examples of requests work as they stand', () => {
     expect((await service.call('PUT', '/orders/2', change)).status).toBe(200);
     const [event] = exampleOf('/webhooks/payment', 'post');
     expect((await service.pay(event ?? {})).status).toBe(200);
+    await service.pay({ ...event, event_id: 'twice' });
+    const [resolution] = exampleOf('/payments/exceptions/{id}/resolve', 'post');
+    const resolved = await service.call('POST', '/payments/exceptions/1/resolve', resolution);
+    expect(resolved.status).toBe(200);
+    expect(Object.keys(resolved.body).toSorted()).toEqual(membersOf('PaymentException').toSorted());
+    const { body: delivery } = await service.call('GET', '/webhooks/inbox/1');
+    expect(Object.keys(delivery).toSorted()).toEqual(membersOf('InboxDelivery').toSorted());
   });
 
   test('the members of an answer are those of its schema', async () => {
     const { id } = await service.createProduct();
     const { body: product } = await service.call('GET', `/products/${id}`);
     const { body: order } = await service.call('GET', `/orders/${(await service.placeOrder(id, 1)).id}`);
+    const { body: adjusted } = await service.call('POST', `/products/${id}/stock-adjustments`, {
+      delta: 1,
+      reason: 'found',
+    });
+    const { body: explained } = await service.call('GET', `/products/${id}/stock/explain`);
+    const { body: audit } = await service.call('GET', '/inventory/audit');
+    expect(Object.keys(adjusted)).toEqual(membersOf('AdjustedStock'));
+    expect(Object.keys(adjusted.movement)).toEqual(membersOf('StockMovement'));
+    expect(Object.keys(explained)).toEqual(membersOf('StockExplanation'));
+    expect(Object.keys(audit)).toEqual(membersOf('InventoryAudit'));
     expect(Object.keys(product).toSorted()).toEqual(membersOf('Product').toSorted());
     expect(membersOf('Order')).toEqual(expect.arrayContaining(Object.keys(order)));
   });

@@ -41,15 +41,44 @@ beforeAll(async () => {
   shared = (await service.createProduct({ stock: 1000 })).id;
   for (let i = 0; i < 6; i++) await service.createProduct();
   for (let i = 0; i < 7; i++) await service.placeOrder(shared, 1);
+  for (let i = 0; i < 7; i++) await shortPayment();
+  // The inbox is a list over two tables, in turns.
+  for (let i = 0; i < 4; i++) await Promise.all([shortPayment(), unknownPayment()]);
 });
+
+let payments = 0;
+function pay(event: object) {
+  return service.pay({
+    event_type: 'payment.succeeded',
+    event_id: `page-${++payments}`,
+    amount: 1,
+    ...event,
+  });
+}
+/** Accepted, and an exception. */
+const shortPayment = () => pay({ order_id: 1 });
+/** Refused, and kept. */
+const unknownPayment = () => pay({ order_id: 999_999 });
 
 /** Adds one row at either end: ids only grow, so the newest is the one end. */
 const LISTS = {
-  products: { url: '/products', add: () => service.createProduct() },
-  orders: { url: '/orders', add: () => service.placeOrder(shared, 1) },
+  products: { url: '/products', filter: 'active=true', add: () => service.createProduct() },
+  orders: { url: '/orders', filter: 'status=PENDING', add: () => service.placeOrder(shared, 1) },
+  // The shared product is the first.
+  movements: {
+    url: '/products/1/stock-movements',
+    filter: 'kind=reserved',
+    add: () => service.placeOrder(shared, 1),
+  },
+  exceptions: { url: '/payments/exceptions', filter: 'status=OPEN', add: shortPayment },
+  inbox: {
+    url: '/webhooks/inbox',
+    filter: 'verdict=valid',
+    add: () => (payments % 2 === 0 ? shortPayment() : unknownPayment()),
+  },
 };
 
-describe.each(Object.entries(LISTS))('%s', (_name, { url, add }) => {
+describe.each(Object.entries(LISTS))('%s', (_name, { url, filter, add }) => {
   test.each(['id', '-id'])(
     'sort=%s: pages of 3 hold every row once, in order, and the last has no Link',
     async (sort) => {
@@ -87,7 +116,6 @@ describe.each(Object.entries(LISTS))('%s', (_name, { url, add }) => {
   });
 
   test('the Link is relative and keeps filters, sort and limit', async () => {
-    const filter = url === '/orders' ? 'status=PENDING' : 'active=true';
     const { next = '' } = await page(`${url}?${filter}&sort=-id&limit=2`);
     expect(next).toMatch(new RegExp(`^${url}\\?${filter}&sort=-id&limit=2&cursor=[\\w-]+$`));
     expect((await page(next)).ids).toHaveLength(2);
@@ -129,7 +157,6 @@ describe.each(Object.entries(LISTS))('%s', (_name, { url, add }) => {
     const { next = '' } = await page(`${url}?sort=id&limit=1`);
     const cursor = new URLSearchParams(next.split('?')[1]).get('cursor') ?? '';
     expect(cursor).not.toBe('');
-    const filter = url === '/orders' ? 'status=PENDING' : 'active=true';
     for (const query of ['sort=-id', `sort=id&${filter}`]) {
       expect(await service.call('GET', `${url}?${query}&cursor=${cursor}`)).toHaveFaults('query/cursor');
     }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { tamper } from '../support/audits.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
 import { startTestService, type TestService } from '../support/service.ts';
@@ -118,6 +119,20 @@ test('a deleted product leaves a ledger that ends at 0', async () => {
     on_hand: 0,
     reserved: 0,
   });
+});
+
+test('an order that was canceled, and is PENDING again by a slip: the database refuses to give its stock back twice', async () => {
+  const { id } = await service.createProduct({ stock: 10 });
+  const order = await service.placeOrder(id, 4);
+  // Without other orders, a second release would end below 0, which another constraint refuses.
+  await service.placeOrder(id, 4);
+  await service.call('DELETE', `/orders/${order.id}`);
+  await tamper(service.database, `update orders set status = 'PENDING' where id = ${order.id}`);
+  const before = [await read(id), await movements(id)];
+  const answer = await service.call('DELETE', `/orders/${order.id}`);
+  expect(answer).toBeProblem(500, 'internal_error');
+  expect([await read(id), await movements(id)]).toEqual(before);
+  await tamper(service.database, `update orders set status = 'CANCELED' where id = ${order.id}`);
 });
 
 test('no movement can be changed or deleted, not even by hand', async () => {

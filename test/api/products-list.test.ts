@@ -125,3 +125,17 @@ describe('a single product', () => {
     expect(answer).toHaveFaults('header/if-none-match');
   });
 });
+
+test.each([
+  ['2026-01-02 03:04:05+00', '2026-01-02T03:04:05.000Z'],
+  ['2026-01-02 03:04:05.1+00', '2026-01-02T03:04:05.100Z'],
+  ['2026-01-02 03:04:05.12+00', '2026-01-02T03:04:05.120Z'],
+  ['2026-01-02 03:04:05.007+00', '2026-01-02T03:04:05.007Z'],
+  ['2026-01-02 05:34:05.9+02:30', '2026-01-02T03:04:05.900Z'],
+  ['12026-01-02 03:04:05+00', '+012026-01-02T03:04:05.000Z'],
+])('the time %s is shown as %s', async (stored, shown) => {
+  const { id } = await service.createProduct();
+  await service.database.query('update products set created_at = $1 where id = $2', [stored, id]);
+  const { body } = await service.call('GET', `/products/${id}`);
+  expect(body.created_at).toBe(shown);
+});

@@ -50,6 +50,26 @@ test('300 baskets [A,B] cross 300 baskets [B,A], with cancels and webhooks betwe
   await expectStockAddsUp(service.database);
 });
 
+test('100 orders and 100 adjustments of one product, each pair with one key: one of each pair counts, and nobody waits in a circle', async () => {
+  const service = await useTestService();
+  const failures = recordFailures(service);
+  const { id } = await service.createProduct({ stock: 1000 });
+  const answers = await together(
+    200,
+    (n) => {
+      const key = { 'idempotency-key': `pair-${Math.floor(n / 2)}` };
+      return n % 2 === 0
+        ? service.call('POST', '/orders', { product_id: id, quantity: 1 }, key)
+        : service.call('POST', `/products/${id}/stock-adjustments`, { delta: 1, reason: 'found' }, key);
+    },
+    40,
+  );
+  expect(tally(answers)).toEqual({ 201: 100, 409: 100 });
+  // Whoever comes second with a key may fail at its unique index, and is then told; nobody times out.
+  expect(failures.filter((code) => code !== '23505')).toEqual([]);
+  await expectStockAddsUp(service.database);
+});
+
 test('210 baskets of 3 out of 5 products in changing order, over two instances: all are placed and shipped', async () => {
   const service = await useTestService();
   const other = await useTestService({ database: service.database });

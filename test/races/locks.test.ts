@@ -59,7 +59,7 @@ test('an order of 3 items locks its products by one ordered FOR UPDATE, before a
   expect(new Set(lockedBeforeWrite(placing))).toEqual(new Set(ids));
 });
 
-test('cancel, ship, webhook, edit of the stock and delete: every write of stock comes after the lock of its product', async () => {
+test('cancel, ship, webhook, edit of the stock, adjustment and delete: every write of stock comes after the lock of its product', async () => {
   const service = await useTestService();
   const { id } = await service.createProduct();
   const unsold = await service.createProduct();
@@ -71,10 +71,11 @@ test('cancel, ship, webhook, edit of the stock and delete: every write of stock 
     () => service.call('PUT', `/orders/${two?.id}`, { status: 'SHIPPED' }),
     () => service.pay({ event_type: 'payment.failed', order_id: three?.id }),
     () => service.call('PATCH', `/products/${id}`, { stock: 5 }),
+    () => service.call('POST', `/products/${id}/stock-adjustments`, { delta: 1, reason: 'found' }),
     () => service.call('DELETE', `/products/${unsold.id}`),
   ];
   for (const call of calls) expect((await call()).status).toBeLessThan(300);
-  expect(transactions.map(lockedBeforeWrite)).toEqual([[id], [id], [id], [id], [unsold.id]]);
+  expect(transactions.map(lockedBeforeWrite)).toEqual([[id], [id], [id], [id], [id], [unsold.id]]);
 });
 
 test('a lock outside of a transaction does not compile', async () => {

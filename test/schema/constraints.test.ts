@@ -31,6 +31,11 @@ const paymentEvent = (scheme: string, outcome: string) =>
   'insert into payment_events (identity, event_type, order_id, scheme, outcome, raw_body, actor) ' +
   `values ('x', 'payment.succeeded', 1, '${scheme}', '${outcome}', '', 'test')`;
 
+const refusal = (verdict: string, scheme: string) =>
+  `insert into webhook_refusals (verdict, identity, scheme, reason, detail, raw_body, body_bytes, request_id,
+                                 received_at, last_delivered_at)
+   values ('${verdict}', 'x', ${scheme}, '', '', '', 0, '', now(), now())`;
+
 describe('what the database refuses by itself, with the name of the constraint', () => {
   test.each([
     ['products_reserved_not_negative', product('reserved = -1')],
@@ -67,6 +72,10 @@ describe('what the database refuses by itself, with the name of the constraint',
     ['stock_movements_after_range', movement('released', -1, 1, 10, -1)],
     ['payment_events_scheme_known', paymentEvent('unsigned', 'processed')],
     ['payment_events_outcome_known', paymentEvent('standard-webhooks', 'lost')],
+    ['webhook_refusals_verdict_known', refusal('lost', 'null')],
+    ['webhook_refusals_scheme_given', refusal('valid', 'null')],
+    ['webhook_refusals_scheme_given', refusal('forged', "'standard-webhooks'")],
+    ['webhook_refusals_scheme_known', refusal('valid', "'none'")],
     [
       'events_aggregate_type_known',
       "insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, payload) values ('t', 'basket', 1, 1, 'test', '{}')",
@@ -114,6 +123,7 @@ test('one identity of a payment event, one key of a caller and one event of a ve
     [event, 'payment_events_identity_key'],
     [key, 'idempotency_keys_pkey'],
     [change, 'events_change_key'],
+    [refusal('valid', "'standard-webhooks'"), 'webhook_refusals_identity_key'],
   ] as const) {
     await database.query(statement);
     expect(await refusedBy(statement)).toBe(constraint);
@@ -130,6 +140,7 @@ test('a resolved exception has a resolution, and an open one has none', async ()
   expect(await refusedBy(exception('RESOLVED', 'null'))).toBe('payment_exceptions_resolution_given');
   expect(await refusedBy(exception('OPEN', "'refunded'"))).toBe('payment_exceptions_resolution_given');
   expect(await refusedBy(exception('LOST', 'null'))).toBe('payment_exceptions_status_known');
+  expect(await refusedBy(exception('RESOLVED', "'forgotten'"))).toBe('payment_exceptions_resolution_known');
 });
 
 test('orders with items and products of orders cannot be erased', async () => {

@@ -11,6 +11,7 @@ export async function expectStockAddsUp(database: Pick<TestDatabase, 'query'>): 
   expect(await database.query(BROKEN_BALANCE), 'running balances of the ledger').toEqual([]);
   expect(await database.query(WRONG_EFFECTS), 'movements against the states of orders').toEqual([]);
   expect(await database.query(WRONG_EVENTS), 'events against the versions of orders').toEqual([]);
+  expect(await database.query(WRONG_TIMES), 'payments and expiries against the times of orders').toEqual([]);
 }
 
 const DRIFT = `
@@ -64,4 +65,12 @@ const WRONG_EVENTS = `
            when 'SHIPPED' then 'order.created,order.paid,order.shipped'
            else e.types end
       or (o.status = 'CANCELED' and e.types not in
-           ('order.created,order.canceled', 'order.created,order.paid,order.canceled'))`;
+           ('order.created,order.canceled', 'order.created,order.expired', 'order.created,order.paid,order.canceled'))`;
+
+/** An order is paid before its time is up, and expires when it is: the times that are written say so. */
+const WRONG_TIMES = `
+  select o.id, o.expires_at, e.type, e.occurred_at
+    from orders o
+    join events e on e.aggregate_type = 'order' and e.aggregate_id = o.id
+   where (e.type = 'order.paid' and e.occurred_at >= o.expires_at)
+      or (e.type = 'order.expired' and (o.expires_at is null or e.occurred_at < o.expires_at))`;

@@ -1,16 +1,20 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
 
+import { letTimePass, sweep } from './expiry.ts';
 import {
   applyEvent,
   type EventType,
   expectAgreement,
+  expire,
+  isOverdue,
   type Model,
   type ModelOrder,
   type ModelProduct,
+  releaseFor,
+  moveByHand,
   type Step,
   stockOf,
-  takeStep,
 } from './model.ts';
 import type { Answer, TestService } from './service.ts';
 
@@ -70,6 +74,22 @@ async function setStock(product: ModelProduct, { service }: Real, stock: number)
   expect([status, body.stock, body.version]).toEqual([200, stock, product.version]);
 }
 
+async function adjustStock(product: ModelProduct, { service }: Real, delta: number): Promise<void> {
+  const body = { delta, reason: 'counted' };
+  const answer = await service.call('POST', `/products/${product.id}/stock-adjustments`, body);
+  if (delta === 0 || stockOf(product) + delta < 0) {
+    expect(answer.status).toBe(delta === 0 ? 422 : 409);
+    return;
+  }
+  product.onHand += delta;
+  product.version += 1;
+  expect([answer.status, answer.body.stock, answer.body.version]).toEqual([
+    201,
+    stockOf(product),
+    product.version,
+  ]);
+}
+
 type Items = ModelOrder['items'];
 
 async function placeOrder(model: Model, { service, run }: Real, items: Items, key: number | undefined) {
@@ -85,10 +105,13 @@ async function placeOrder(model: Model, { service, run }: Real, items: Items, ke
   } else if (known !== undefined) {
     expect([answer.status, answer.text]).toEqual([201, known.text]);
     expect(answer.headers['idempotency-replayed']).toBe('true');
-  } else if (items.some(({ product, quantity }) => quantity > stockOf(product))) {
-    expectShortages(items, answer);
   } else {
+    const released = releaseFor(model, items);
+    if (items.some(({ product, quantity }) => quantity > stockOf(product)))
+      return expectShortages(items, answer);
     acceptOrder(model, items, answer);
+    // Released and sold by one transaction.
+    for (const { product } of items) if (released.has(product)) product.version -= 1;
     if (key !== undefined) model.keys.set(key, { command: asked, text: answer.text });
   }
 }
@@ -113,18 +136,32 @@ function acceptOrder(model: Model, items: Items, { status, body, headers }: Answ
     product.version += 1;
   }
   const order = { id: body.id, status: 'PENDING', items, cents, version: 1 } as const;
-  model.orders.push({ ...order, refundDue: false, refundKept: false });
+  model.orders.push({ ...order, refundDue: false, refundKept: false, overdue: false });
 }
 
 async function changeStatus(order: ModelOrder, { service }: Real, to: Step, byDelete: boolean) {
   const url = `/orders/${order.id}`;
   const answer = await (byDelete ? service.call('DELETE', url) : service.call('PUT', url, { status: to }));
+  if (isOverdue(order)) expire([order]);
   const detail = `Invalid status transition from ${order.status} to ${to}`;
-  if (takeStep(order, to)) {
+  if (moveByHand(order, to)) {
     expect(answer.status).toBe(byDelete ? 204 : 200);
+    if (!byDelete) expect(answer.body.status).toBe(order.status);
   } else {
     expect([answer.status, answer.body.detail]).toEqual([400, detail]);
   }
+}
+
+async function passTime(order: ModelOrder, { service }: Real): Promise<void> {
+  if (order.status !== 'PENDING') return;
+  await letTimePass(service, [order.id]);
+  order.overdue = true;
+}
+
+async function sweepAll(model: Model, { service }: Real): Promise<void> {
+  const overdue = model.orders.filter(isOverdue);
+  expire(overdue);
+  expect(await sweep(service)).toBe(overdue.length);
 }
 
 interface Delivery {
@@ -191,6 +228,15 @@ const stockEdits = fc
       ),
   );
 
+const adjustments = fc
+  .tuple(indexes, fc.integer({ min: -8, max: 8 }))
+  .map(
+    ([index, delta]) =>
+      new Command(`adjust the stock of product ${index} by ${delta}`, 'products', (model, real) =>
+        adjustStock(pick(model.products, index), real, delta),
+      ),
+  );
+
 /** One to three items; the same product twice is one of the cases. */
 const orders = fc.tuple(fc.array(fc.tuple(indexes, quantities), { minLength: 1, maxLength: 3 }), keys).map(
   ([basket, key]) =>
@@ -208,6 +254,15 @@ const steps = fc
         changeStatus(pick(model.orders, index), real, to, byDelete && to === 'CANCELED'),
       ),
   );
+
+const passings = indexes.map(
+  (index) =>
+    new Command(`let the time of order ${index} pass`, 'orders', (model, real) =>
+      passTime(pick(model.orders, index), real),
+    ),
+);
+
+const sweeps = fc.constant(new Command('sweep', 'nothing', sweepAll));
 
 const deliveries = fc
   .record({
@@ -234,8 +289,11 @@ export const commands = [
   { arbitrary: orders, weight: 3 },
   { arbitrary: deliveries, weight: 3 },
   { arbitrary: steps, weight: 2 },
+  { arbitrary: passings, weight: 2 },
   { arbitrary: creates, weight: 1 },
   { arbitrary: stockEdits, weight: 1 },
+  { arbitrary: adjustments, weight: 1 },
   { arbitrary: repeats, weight: 1 },
+  { arbitrary: sweeps, weight: 1 },
   { arbitrary: strangers, weight: 1 },
 ].flatMap(({ arbitrary, weight }) => Array<typeof arbitrary>(weight).fill(arbitrary));

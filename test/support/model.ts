@@ -24,6 +24,8 @@ export interface ModelOrder {
   refundDue: boolean;
   /** A refund of the whole total came before the payment. */
   refundKept: boolean;
+  /** Its time is up; while it is PENDING, whoever comes for it or for its stock makes it expire. */
+  overdue: boolean;
 }
 
 export interface Model {
@@ -61,10 +63,39 @@ function giveBack({ product, quantity }: ModelOrder['items'][number], to: Step):
   product.version += 1;
 }
 
+export const isOverdue = ({ status, overdue }: ModelOrder): boolean => status === 'PENDING' && overdue;
+
+/**
+ * One transaction cancels orders and gives back what they hold; it raises the version of each product once.
+ * @returns those products
+ */
+export function expire(orders: readonly ModelOrder[]): Set<ModelProduct> {
+  const items = orders.flatMap((order) => order.items);
+  const products = new Set(items.map((item) => item.product));
+  for (const { product, quantity } of items) product.reserved -= quantity;
+  for (const product of products) product.version += 1;
+  for (const order of orders) {
+    order.status = 'CANCELED';
+    order.version += 1;
+  }
+  return products;
+}
+
+/** An order finds too little: what is overdue and holds some of it expires, and all that it holds is given back. */
+export function releaseFor(model: Model, items: ModelOrder['items']): Set<ModelProduct> {
+  const short = new Set(
+    items.filter((item) => item.quantity > stockOf(item.product)).map((item) => item.product),
+  );
+  return expire(
+    model.orders.filter((order) => isOverdue(order) && order.items.some(({ product }) => short.has(product))),
+  );
+}
+
 export type EventType = 'succeeded' | 'failed' | 'refunded';
 
 /** Applies an event that was not seen before. @returns the answer's status and, after a payment, the order's state */
 export function applyEvent(model: Model, order: ModelOrder, type: EventType, cents: number | undefined) {
+  if (isOverdue(order)) expire([order]);
   const whole = cents === undefined || cents === order.cents;
   const review = () => {
     model.reviews += 1;
@@ -87,6 +118,13 @@ export function applyEvent(model: Model, order: ModelOrder, type: EventType, cen
   // The money is back already.
   order.refundDue = false;
   return { status: 'processed', new_status: 'CANCELED' };
+}
+
+/** Moves an order as staff do: one that is paid by hand takes the refund that was kept for it, too. */
+export function moveByHand(order: ModelOrder, to: Step): boolean {
+  const allowed = takeStep(order, to);
+  if (allowed && to === 'PAID' && order.refundKept) cancelByKeptRefund(order);
+  return allowed;
 }
 
 /** The second step of one transaction: it raises no version, and the money is back already. */

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { inject } from 'vitest';
 
 import { buildApp } from '../../src/app.ts';
@@ -22,6 +22,9 @@ export interface TestServiceOptions {
   poolSize?: number;
   webhookSecrets?: readonly string[];
   clock?: Clock;
+  orderTtlMinutes?: number;
+  /** Nothing is logged otherwise. */
+  logger?: Logger;
 }
 
 /** The whole service in this process, on a database of its own, without a port: requests are injected. */
@@ -69,12 +72,13 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     reports: own.reports,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
+    orderTtlMinutes: options.orderTtlMinutes ?? 0,
   });
   const app = await buildApp({
     config: { webhookSecrets: options.webhookSecrets ?? [WEBHOOK_SECRET], trustProxy: false },
     services,
     readiness: { isDraining: () => false, check: () => requireReady(own) },
-    logger: pino({ level: 'silent' }),
+    logger: options.logger ?? pino({ level: 'silent' }),
   });
   await app.ready();
 

@@ -19,7 +19,7 @@ function refusal(env: Record<string, string>): string {
   return 'no refusal';
 }
 
-test('without any setting: port 8000 on loopback, embedded database, pool of 10, the secret of the examples', () => {
+test('without any setting: port 8000 on loopback, embedded database, pool of 10, the secret of the examples, orders that never expire', () => {
   expect(loadConfig({})).toMatchObject({
     environment: 'development',
     host: '127.0.0.1',
@@ -28,6 +28,7 @@ test('without any setting: port 8000 on loopback, embedded database, pool of 10,
     dataDir: '.data',
     databasePoolSize: 10,
     webhookSecrets: [DEVELOPMENT_WEBHOOK_SECRET],
+    orderTtlMinutes: 0,
     logLevel: 'info',
     trustProxy: false,
     drainSeconds: 0,
@@ -66,6 +67,7 @@ test('every wrong setting is named at once, in one sentence that says what is al
     LOG_PRETTY: 'yes',
     TRUST_PROXY: 'maybe',
     DRAIN_SECONDS: '-1',
+    ORDER_TTL_MINUTES: '1.5',
     WEBHOOK_SECRET: 'whsec_!!!',
   });
   const named = [...message.matchAll(/\b[A-Z]+(?:_[A-Z]+)*\b(?= (?:must|starts))/g)].map(([name]) => name);
@@ -76,12 +78,14 @@ test('every wrong setting is named at once, in one sentence that says what is al
     'LOG_LEVEL',
     'LOG_PRETTY',
     'NODE_ENV',
+    'ORDER_TTL_MINUTES',
     'PORT',
     'TRUST_PROXY',
     'WEBHOOK_SECRET',
   ]);
   expect(message).toContain('PORT must be a whole number from 0 to 65535, not "80000"');
   expect(message).toContain('NODE_ENV must be one of development, production, test, not "staging"');
+  expect(message).toContain('ORDER_TTL_MINUTES must be a whole number from 0 to 525600, not "1.5"');
   expect(message).not.toContain('\n');
 });
 

@@ -3,20 +3,15 @@ import { closeSync, openSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 
-import type { LoadResult, LoadSpec } from './http-load.ts';
-import type { WorkerAnswer } from './load-worker.ts';
-
 /** The service gets 10 s to close, by its own promise; what takes longer is killed. */
 const STOP_TIMEOUT_MS = 11_000;
-/** What a run of load may take on top of its own time. */
-const RUN_SLACK_MS = 60_000;
 
-/** Every process that the bench starts; `stopAll` ends them, and then none can be started any more. */
+/** Every process that a script starts; `stopAll` ends them, and then none can be started any more. */
 export class Children {
   readonly #running = new Set<ChildProcess>();
   #closed = false;
 
-  /** A module of the bench, run the way that the bench itself is. */
+  /** A module of ours, run the way that the script itself is. */
   fork(module: URL, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
     this.#requireOpen();
     const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as ['ignore', 'ignore', 'pipe', 'ipc'];
@@ -41,11 +36,11 @@ export class Children {
     }
   }
 
-  async stop(child: ChildProcess): Promise<void> {
+  async stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     if (!this.#running.has(child)) return;
     const ended = new Promise((resolve) => child.once('exit', resolve));
     const killer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    child.kill('SIGTERM');
+    child.kill(signal);
     await ended;
     clearTimeout(killer);
   }
@@ -56,7 +51,7 @@ export class Children {
   }
 
   #requireOpen(): void {
-    if (this.#closed) throw new Error('the bench is ending');
+    if (this.#closed) throw new Error('the script is ending');
   }
 
   #add(child: ChildProcess): ChildProcess {
@@ -67,7 +62,7 @@ export class Children {
   }
 }
 
-/** Nothing of the caller's settings reaches what is measured: it runs with its defaults. */
+/** Nothing of the caller's settings reaches what is started: it runs with its defaults. */
 function bareEnvironment(more: Record<string, string>): Record<string, string> {
   const kept = ['PATH', 'HOME', 'SystemRoot', 'TEMP', 'TMPDIR'].flatMap((name) => {
     const value = process.env[name];
@@ -85,6 +80,11 @@ export function collectErrors(child: ChildProcess): () => string {
   return () => text.trim();
 }
 
+export function pidOf(child: ChildProcess): number {
+  if (child.pid === undefined) throw new Error('the process did not start');
+  return child.pid;
+}
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
   const server = net.createServer();
@@ -93,35 +93,4 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no port');
   return address.port;
-}
-
-export class LoadGenerator {
-  readonly #child: ChildProcess;
-  readonly #errors: () => string;
-
-  constructor(children: Children) {
-    this.#child = children.fork(new URL('load-worker.ts', import.meta.url));
-    this.#errors = collectErrors(this.#child);
-  }
-
-  run(spec: LoadSpec): Promise<LoadResult> {
-    const child = this.#child;
-    return new Promise((resolve, reject) => {
-      const end = (act: () => void) => {
-        clearTimeout(guard);
-        child.removeListener('message', onMessage);
-        child.removeListener('exit', onExit);
-        act();
-      };
-      const onMessage = (answer: WorkerAnswer) =>
-        end(() => ('result' in answer ? resolve(answer.result) : reject(new Error(answer.error))));
-      const onExit = () => end(() => reject(new Error(`the load generator ended: ${this.#errors()}`)));
-      const guard = setTimeout(() => child.kill('SIGKILL'), spec.warmupMs + spec.measureMs + RUN_SLACK_MS);
-      child.on('message', onMessage);
-      child.once('exit', onExit);
-      child.send(spec, (error) => {
-        if (error !== null) end(() => reject(error));
-      });
-    });
-  }
 }

@@ -1,0 +1,128 @@
+import pg from 'pg';
+
+import { type Children, collectErrors } from '../support/children.ts';
+import { openPostgres } from '../support/postgres.ts';
+import { createServiceClient, type ServiceClient } from '../support/service-client.ts';
+import { type ServiceProcess, startService } from '../support/service-process.ts';
+import type { Fault } from './broken-server.ts';
+import type { DrillRun } from './drill.ts';
+
+/** What a drill runs on. */
+export interface Ground {
+  /** The service: what the drill reads and checks is always its answer. */
+  services: readonly ServiceClient[];
+  /** Where the attack goes: the services, or under --control the handlers that are broken on purpose. */
+  attacked: readonly ServiceClient[];
+  webhookSecret: string;
+  /** Undefined for a service that somebody else started. */
+  own: OwnGround | undefined;
+}
+
+export interface OwnGround {
+  /** SQL on a connection of its own. */
+  query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
+  /** SIGKILL for an instance, which is then started again at its address. */
+  killAndRestart(instance: number): Promise<void>;
+  /** Ends all instances and broken handlers, in good order. */
+  stop(): Promise<void>;
+}
+
+export interface GroundOptions {
+  /** What the attacked handlers do wrong under --control. */
+  fault: Fault;
+  /** Settings of the services. */
+  env?: Record<string, string>;
+}
+
+/** The secret of the services that a drill starts. */
+export const WEBHOOK_SECRET = 'drill-webhook-secret';
+/** As many as it takes to show that the promises do not depend on being alone. */
+const INSTANCES = 2;
+
+export async function openGround(run: DrillRun, options: GroundOptions): Promise<Ground> {
+  const { target } = run.options;
+  if (target === undefined) return openOwn(run, options);
+  const client = createServiceClient(target);
+  run.note(`One service at ${target.baseUrl}.`);
+  return {
+    services: [client],
+    attacked: [client],
+    webhookSecret: target.webhookSecret,
+    own: undefined,
+  };
+}
+
+async function openOwn(run: DrillRun, { fault, env = {} }: GroundOptions): Promise<Ground> {
+  const { opened, children, options } = run;
+  const postgres = await openPostgres(opened, options.databaseUrl, 'drill');
+  const databaseUrl = await postgres.createDatabase('shop');
+  await tellDeadlocksSoon(postgres.url, databaseUrl);
+  opened.add(() => children.stopAll());
+  const settings = { WEBHOOK_SECRET, ...env, DATABASE_URL: databaseUrl };
+  const instances: ServiceProcess[] = [];
+  for (let count = 1; count <= INSTANCES; count += 1) instances.push(await startService(children, settings));
+  const services = instances.map(({ url }) => clientOf(url));
+  const attacked = options.control ? await startBroken(children, fault, databaseUrl) : services;
+  run.note(
+    `${INSTANCES} instances on one database, ` +
+      (postgres.dataDir === undefined
+        ? 'made for this beside DATABASE_URL.'
+        : 'on a PostgreSQL of their own.'),
+  );
+  const own: OwnGround = {
+    query: (text, values) => onceQuery(databaseUrl, text, values),
+    async killAndRestart(instance) {
+      const killed = instances[instance] as ServiceProcess;
+      await killed.kill();
+      instances[instance] = await startService(children, settings, Number(new URL(killed.url).port));
+    },
+    stop: () => children.stopAll(),
+  };
+  return { services, attacked, webhookSecret: WEBHOOK_SECRET, own };
+}
+
+export function clientOf(baseUrl: string): ServiceClient {
+  return createServiceClient({ baseUrl, apiKey: undefined });
+}
+
+async function startBroken(children: Children, fault: Fault, databaseUrl: string): Promise<ServiceClient[]> {
+  const clients: ServiceClient[] = [];
+  for (let count = 1; count <= INSTANCES; count += 1) {
+    const child = children.fork(new URL('broken-server.ts', import.meta.url), [fault], {
+      DATABASE_URL: databaseUrl,
+    });
+    const errors = collectErrors(child);
+    const port = await new Promise<number>((resolve, reject) => {
+      child.once('message', resolve);
+      child.once('exit', () => reject(new Error(`the broken handler ended: ${errors()}`)));
+    });
+    clients.push(clientOf(`http://127.0.0.1:${port}`));
+  }
+  return clients;
+}
+
+/** A deadlock is to be found, and counted, before lock_timeout ends it as a wait like any other. */
+async function tellDeadlocksSoon(adminUrl: string, databaseUrl: string): Promise<void> {
+  const name = new URL(databaseUrl).pathname.slice(1);
+  const text = `alter database ${name} set deadlock_timeout = '200ms'`;
+  await onceQuery(adminUrl, text).catch((error: unknown) => {
+    // Only a superuser may; without it, whoever waits in a circle is still told 503.
+    if ((error as { code?: string }).code !== '42501') throw error;
+  });
+}
+
+/** On a connection that is opened for it: one that is kept would be among those that a drill kills. */
+export async function onceQuery<R extends pg.QueryResultRow>(
+  url: string,
+  text: string,
+  values: unknown[] = [],
+): Promise<R[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'drill' });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<R>(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}

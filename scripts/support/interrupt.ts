@@ -1,0 +1,44 @@
+import type { ClosingStack } from '../../src/lib/shutdown.ts';
+
+/** What has not closed by then is left to the operating system. */
+const CLOSE_TIMEOUT_MS = 30_000;
+/** Under npm, one Ctrl-C arrives from the terminal and again from npm. */
+const SAME_SIGNAL_MS = 1000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * Runs work and closes what it opened, however it ends. A signal ends the process, with exit code 130, once everything
+ * is closed.
+ */
+export async function closeAfter<T>(opened: ClosingStack, start: () => Promise<T>): Promise<T> {
+  let interruptedAt: number | undefined;
+  const work = start();
+  const settled = work.then(
+    () => undefined,
+    () => undefined,
+  );
+  const interrupt = () => {
+    if (interruptedAt !== undefined) {
+      if (performance.now() - interruptedAt > SAME_SIGNAL_MS) process.exit(130);
+      return;
+    }
+    interruptedAt = performance.now();
+    process.stderr.write('\nEnding …\n');
+    setTimeout(() => process.exit(130), CLOSE_TIMEOUT_MS).unref();
+    // What the work opens while it is being closed is closed once it has noticed that its ground is gone.
+    void opened
+      .closeAll()
+      .catch(() => undefined)
+      .then(() => settled)
+      .then(() => opened.closeAll())
+      .catch(() => undefined)
+      .then(() => process.exit(130));
+  };
+  for (const signal of SIGNALS) process.on(signal, interrupt);
+  await settled;
+  // Whatever an interrupted run comes to is no result; the process ends when everything is closed.
+  if (interruptedAt !== undefined) return new Promise<never>(() => undefined);
+  for (const signal of SIGNALS) process.removeListener(signal, interrupt);
+  await opened.closeAll();
+  return work;
+}

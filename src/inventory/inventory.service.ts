@@ -1,0 +1,115 @@
+import type { IdReader } from '../db/id-reader.ts';
+import { inTransaction } from '../db/transaction.ts';
+import type { Db, Tx } from '../db/types.ts';
+import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
+import type { IdempotencyKey } from '../idempotency/key.ts';
+import type { Caller } from '../lib/caller.ts';
+import { validationFailed } from '../lib/errors.ts';
+import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import { tellOfProduct } from '../products/product-events.ts';
+import { lockProduct } from '../products/product.repository.ts';
+import { countersOf, type Product, productNotFound } from '../products/product.ts';
+import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from './movement.ts';
+import { type LedgerSums, listHolders, listMovements, sumLedger } from './movement.repository.ts';
+import { type Adjustment, changeByDelta } from './stock-change.ts';
+import { writeStockChange } from './stock.repository.ts';
+
+/** An answer to read by eye; `GET /orders?product_id=` has the rest. */
+const ORDERS_LISTED_MAX = 100;
+
+export type InventoryService = ReturnType<typeof createInventoryService>;
+
+export interface InventoryServiceDependencies {
+  db: Db;
+  products: IdReader;
+}
+
+export function createInventoryService({ db, products }: InventoryServiceDependencies) {
+  return {
+    /** @throws AppError product_not_found */
+    async listMovements(id: number, filter: MovementFilter, query: PageQuery): Promise<Page<Movement>> {
+      // A cursor of one product's ledger leads nowhere in another's.
+      const filters = { id, ...filter };
+      const page = pageRequest(query, '-id', filters);
+      if ((await products.find(id)) === undefined) productNotFound();
+      return toPage(await listMovements(db, id, filter, page), page, filters);
+    },
+
+    /** @throws AppError product_not_found, version_mismatch, insufficient_stock, stock_out_of_range, idempotency_key_reused */
+    adjust(
+      id: number,
+      adjustment: Adjustment,
+      caller: Caller,
+      ifMatch: VersionMatch | undefined,
+      key: IdempotencyKey | undefined,
+    ): Promise<Once<AdjustedStock>> {
+      return inTransaction(db, async (tx) => {
+        // Locked, so that of many adjustments at once each adds to what the one before it has left. And locked before
+        // the key is claimed: whoever places orders holds the products first and then writes keys, and an order with
+        // the same key would wait for this transaction while it waits for the product.
+        const product = await lockProduct(tx, id);
+        return runOnce(tx, key, 201, async () => {
+          const before = product ?? productNotFound();
+          requireVersion(ifMatch, before);
+          return adjustStock(tx, before, adjustment, caller);
+        });
+      });
+    },
+
+    /**
+     * @param asOf undefined for now
+     * @throws AppError product_not_found, validation_failed for a time that is still to come
+     */
+    async explain(id: number, asOf: string | undefined): Promise<StockExplanation> {
+      const sums = (await sumLedger(db, id, asOf)) ?? productNotFound();
+      if (sums.in_future) throw validationFailed([{ path: 'query/as_of', message: 'is still to come' }]);
+      const { last_id, open_orders } = sums;
+      const listed = Math.min(open_orders, ORDERS_LISTED_MAX);
+      const holders = last_id === null || listed <= 0 ? [] : await listHolders(db, id, last_id, listed);
+      return toExplanation(sums, holders);
+    },
+  };
+}
+
+async function adjustStock(
+  tx: Tx,
+  before: Product,
+  adjustment: Adjustment,
+  caller: Caller,
+): Promise<AdjustedStock> {
+  const change = changeByDelta(countersOf(before), adjustment, caller);
+  if (change instanceof Error) throw change;
+  const movement = await writeStockChange(tx, change);
+  // What the statement has made of the row is known; reading it again would only keep the lock for longer.
+  const product: Product = {
+    ...before,
+    stock: before.stock + adjustment.delta,
+    on_hand: change.onHandAfter,
+    version: before.version + 1,
+    updated_at: movement.created_at,
+  };
+  await tellOfProduct(tx, 'product.updated', product, { before }, caller);
+  const { stock, reserved, on_hand, version } = product;
+  return { movement, stock, reserved, on_hand, version };
+}
+
+function toExplanation(sums: LedgerSums, orders: StockExplanation['reserved']['orders']): StockExplanation {
+  const { product_id, sku, as_of, received, adjusted, shipped, reserved, open_orders } = sums;
+  const onHand = received + adjusted - shipped;
+  const listed = orders.reduce((sum, { quantity }) => sum + quantity, 0);
+  return {
+    product_id,
+    sku,
+    as_of,
+    on_hand: { total: onHand, received, adjusted, shipped },
+    reserved: {
+      total: reserved,
+      orders,
+      other_orders: { count: open_orders - orders.length, quantity: reserved - listed },
+    },
+    stock: onHand - reserved,
+    stored: { on_hand: sums.stored_on_hand, reserved: sums.stored_reserved },
+    matches: onHand === sums.stored_on_hand && reserved === sums.stored_reserved,
+  };
+}

@@ -1,0 +1,30 @@
+import { validationFailed } from './errors.ts';
+
+/**
+ * A time of the query as the database keeps it, to the millisecond. What is finer lies between two milliseconds:
+ * `later` takes the one behind it, which is right for the bounds of a period (what is before the time stays before it),
+ * `earlier` the one before it, which is right for what was at the time.
+ * @throws AppError validation_failed for a time that the calendar or the database does not have
+ */
+export function toInstant(text: string, name: string, finer: 'later' | 'earlier'): string {
+  // Date cuts off what is finer than a millisecond.
+  const addedMs = finer === 'later' && /\.\d{3}\d*[1-9]/.test(text) ? 1 : 0;
+  const time = new Date(new Date(text).getTime() + addedMs);
+  // A leap second passes as a date-time; PostgreSQL has no year 0, and an offset can lead into the year 10000.
+  const year = time.getUTCFullYear();
+  if (year >= 1 && year <= 9999) return time.toISOString();
+  throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists' }]);
+}
+
+/** One bound of a period, which may be left open. */
+export function toBound(text: string | undefined, name: string): string | undefined {
+  return text === undefined ? undefined : toInstant(text, name, 'later');
+}
+
+/** Both bounds of a period of creation. */
+export function toPeriod({ created_from, created_to }: { created_from?: string; created_to?: string }) {
+  return {
+    created_from: toBound(created_from, 'created_from'),
+    created_to: toBound(created_to, 'created_to'),
+  };
+}

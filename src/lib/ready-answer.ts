@@ -1,0 +1,9 @@
+/** A resource as it is sent, and the version that its ETag tells. */
+export interface ReadyAnswer {
+  version: number;
+  json: string;
+}
+
+export function toReadyAnswer(resource: { version: number }): ReadyAnswer {
+  return { version: resource.version, json: JSON.stringify(resource) };
+}

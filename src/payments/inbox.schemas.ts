@@ -1,0 +1,133 @@
+import { Type } from '@sinclair/typebox';
+import type { FastifySchema } from 'fastify';
+
+import {
+  Id,
+  IdParams,
+  NoQuery,
+  nullable,
+  oneOf,
+  PageQuerySchema,
+  problemResponses,
+  ref,
+  text,
+  Timestamp,
+} from '../http/schemas.ts';
+import { orderStatuses } from '../orders/order-state.ts';
+import { deliveryOutcomes, verdicts } from './inbox.ts';
+import { PaymentWebhookResult } from './webhook.schemas.ts';
+import { signatureSchemes } from './webhook-signature.ts';
+
+const tags = ['Webhooks'];
+
+const Verdict = oneOf(verdicts, {
+  description: 'What its signature said; unchecked: refused before there was anything to check',
+});
+const Outcome = oneOf(deliveryOutcomes, {
+  description:
+    'failed: signed, but without effect; it can be replayed. refused: not signed by anybody known. The others are ' +
+    'what the webhook answered at first',
+});
+
+export const InboxDeliverySchema = Type.Object(
+  {
+    id: { ...Id, description: 'Stays the same when an event that failed is applied after all' },
+    verdict: Verdict,
+    scheme: nullable(oneOf(signatureSchemes), { description: 'Null unless the signature is valid' }),
+    outcome: Outcome,
+    reason: nullable(Type.String({ description: 'As it was answered' })),
+    detail: nullable(Type.String()),
+    new_status: nullable(oneOf(orderStatuses), { description: 'Where it moved its order' }),
+    identity: nullable(Type.String({ description: 'What makes a repeated delivery the same event' })),
+    event_type: nullable(Type.String()),
+    order_id: nullable(Id),
+    unsigned_event_id: nullable(
+      Type.String({ description: 'The X-Event-Id header: recorded, never trusted' }),
+    ),
+    deliveries: Type.Integer({ description: 'How often it came' }),
+    received_at: Timestamp,
+    last_delivered_at: Timestamp,
+    request_id: nullable(Type.String()),
+    raw_body: Type.String({ description: 'The bytes as they came; a list shows the first 4 KiB' }),
+    raw_body_encoding: oneOf(['utf-8', 'base64'], { description: 'base64 when the bytes are not UTF-8' }),
+    raw_body_bytes: Type.Integer({ description: 'Of the body as it came' }),
+    raw_body_truncated: Type.Boolean({
+      description: 'raw_body is only the beginning. Of what nobody has signed, no more is kept',
+    }),
+  },
+  {
+    $id: 'InboxDelivery',
+    description: 'A delivery of a webhook. Headers, and with them signatures, are not kept',
+    examples: [
+      {
+        id: 7,
+        verdict: 'valid',
+        scheme: 'x-webhook-signature',
+        outcome: 'failed',
+        reason: 'order_not_found',
+        detail: 'Order not found',
+        new_status: null,
+        identity: 'event:evt_0001',
+        event_type: 'payment.succeeded',
+        order_id: 1,
+        unsigned_event_id: null,
+        deliveries: 3,
+        received_at: '2026-01-02T03:04:05.678Z',
+        last_delivered_at: '2026-01-02T03:20:05.678Z',
+        request_id: 'a1b2c3',
+        raw_body: '{"event_type":"payment.succeeded","event_id":"evt_0001","order_id":1,"amount":59.98}',
+        raw_body_encoding: 'utf-8',
+        raw_body_bytes: 84,
+        raw_body_truncated: false,
+      },
+    ],
+  },
+);
+
+export const ListInboxQuery = Type.Object(
+  {
+    outcome: Type.Optional(oneOf(deliveryOutcomes)),
+    verdict: Type.Optional(oneOf(verdicts)),
+    event_type: Type.Optional(text(1, 100)),
+    order_id: Type.Optional(Id),
+    event_id: Type.Optional(
+      text(1, 255, { description: 'The provider’s id of the event: event_id of the body, or webhook-id' }),
+    ),
+    received_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
+    received_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
+    ...PageQuerySchema,
+    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default -id: newest first' })),
+  },
+  { additionalProperties: false },
+);
+
+export const listInbox = {
+  operationId: 'listInbox',
+  summary: 'List what came in by webhook, newest first',
+  description:
+    'Accepted events stay for ever. What failed is kept for 30 days, what was refused for 7, and only so many of each.',
+  tags,
+  querystring: ListInboxQuery,
+  response: { 200: Type.Array(ref(InboxDeliverySchema)), ...problemResponses(422, 503) },
+} satisfies FastifySchema;
+
+export const getInboxDelivery = {
+  operationId: 'getInboxDelivery',
+  summary: 'Read a delivery with its whole body',
+  tags,
+  params: IdParams,
+  querystring: NoQuery,
+  response: { 200: ref(InboxDeliverySchema), ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
+
+export const replayDelivery = {
+  operationId: 'replayDelivery',
+  summary: 'Apply a delivery that failed once more',
+  description:
+    'The kept bytes go the way of a webhook: parsed, checked, applied exactly once, also when the provider sends them ' +
+    'again at the same moment. Answers like the webhook; 404 and 422 also when that is why it fails again.',
+  tags,
+  params: IdParams,
+  querystring: NoQuery,
+  response: { 200: ref(PaymentWebhookResult), ...problemResponses(400, 404, 409, 422, 503) },
+} satisfies FastifySchema;

@@ -1,0 +1,20 @@
+import type { Tx } from '../db/types.ts';
+import { insertEvents } from '../events/event.repository.ts';
+import type { Caller } from '../lib/caller.ts';
+import { exceptionEvent } from './payment-exception.ts';
+import { type KeptRefund, resolveExceptions } from './payment-exception.repository.ts';
+
+/**
+ * Closes the exceptions of refunds that were kept for a payment, now that it has come and this transaction has canceled
+ * the order with it.
+ */
+export async function settleKeptRefunds(tx: Tx, kept: readonly KeptRefund[], caller: Caller): Promise<void> {
+  if (kept.length === 0) return;
+  const note = 'The payment came, and the order was canceled with it';
+  const ids = kept.map(({ id }) => id);
+  const resolved = await resolveExceptions(tx, ids, { resolution: 'refunded', note }, caller);
+  await insertEvents(
+    tx,
+    resolved.map((exception) => exceptionEvent('payment.review_resolved', exception, caller)),
+  );
+}

@@ -1,0 +1,188 @@
+import { type SelectQueryBuilder, sql } from 'kysely';
+
+import { plainArray } from '../db/pg-array.ts';
+import type { DB } from '../db/schema.ts';
+import type { Db, Tx } from '../db/types.ts';
+import type { Caller } from '../lib/caller.ts';
+import { centsToDecimal } from '../lib/money.ts';
+import type { PageRequest } from '../lib/page.ts';
+import type { ExceptionFilter, ExceptionStatus, PaymentException, Resolution } from './payment-exception.ts';
+import type { ReviewReason } from './payment-rules.ts';
+
+const columns = [
+  'id',
+  'payment_event_id',
+  'order_id',
+  'reason',
+  'detail',
+  'amount',
+  'status',
+  'resolution',
+  'note',
+  'resolved_by',
+  'resolved_at',
+  'version',
+  'created_at',
+] as const;
+
+type ExceptionRow = Omit<PaymentException, 'reason' | 'amount' | 'status' | 'resolution'> & {
+  reason: string;
+  amount: string | null;
+  status: string;
+  resolution: string | null;
+};
+
+function rowToException(row: ExceptionRow): PaymentException {
+  return {
+    ...row,
+    // Written by `writeReviews` alone; the checks of the table let no other status or resolution in.
+    reason: row.reason as ReviewReason,
+    amount: row.amount === null ? null : Number(row.amount),
+    status: row.status as ExceptionStatus,
+    resolution: row.resolution as Resolution | null,
+  };
+}
+
+export interface NewPaymentException {
+  paymentEventId: number;
+  orderId: number;
+  reason: ReviewReason;
+  detail: string;
+  amountCents: number | undefined;
+}
+
+export async function insertPaymentExceptions(
+  tx: Tx,
+  exceptions: readonly NewPaymentException[],
+): Promise<PaymentException[]> {
+  if (exceptions.length === 0) return [];
+  const rows = await tx
+    .insertInto('payment_exceptions')
+    .values(
+      exceptions.map((exception) => ({
+        payment_event_id: exception.paymentEventId,
+        order_id: exception.orderId,
+        reason: exception.reason,
+        detail: exception.detail,
+        amount: exception.amountCents === undefined ? null : centsToDecimal(exception.amountCents),
+      })),
+    )
+    .returning(columns)
+    .execute();
+  return rows.map(rowToException);
+}
+
+export async function findException(db: Db, id: number): Promise<PaymentException | undefined> {
+  const row = await db
+    .selectFrom('payment_exceptions')
+    .select(columns)
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return row && rowToException(row);
+}
+
+/** Reads an exception and keeps others from resolving it until the transaction ends. */
+export async function lockException(tx: Tx, id: number): Promise<PaymentException | undefined> {
+  const row = await tx
+    .selectFrom('payment_exceptions')
+    .select(columns)
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+  return row && rowToException(row);
+}
+
+export async function listExceptions(
+  db: Db,
+  filter: ExceptionFilter,
+  page: PageRequest,
+): Promise<PaymentException[]> {
+  let query = filtered(db.selectFrom('payment_exceptions').select(columns), filter);
+  const ascending = page.sort === 'id';
+  if (page.afterId !== undefined) query = query.where('id', ascending ? '>' : '<', page.afterId);
+  if (page.skip > 0) query = query.offset(page.skip);
+  const rows = await query
+    .orderBy('id', ascending ? 'asc' : 'desc')
+    .limit(page.limit + 1)
+    .execute();
+  return rows.map(rowToException);
+}
+
+function filtered<O>(
+  query: SelectQueryBuilder<DB, 'payment_exceptions', O>,
+  filter: ExceptionFilter,
+): typeof query {
+  const { status, reason, order_id, created_from, created_to } = filter;
+  let result = query;
+  // Written out, so that the plan for open ones can use the index of open ones.
+  if (status !== undefined) result = result.where('status', '=', sql.lit(status));
+  if (reason !== undefined) result = result.where('reason', '=', reason);
+  if (order_id !== undefined) result = result.where('order_id', '=', order_id);
+  if (created_from !== undefined) result = result.where('created_at', '>=', created_from);
+  if (created_to !== undefined) result = result.where('created_at', '<', created_to);
+  return result;
+}
+
+export interface OpenExceptions {
+  reason: string;
+  open: number;
+  oldestSeconds: number;
+}
+
+/** How many exceptions of each reason are open, and for how long the oldest of them has been. */
+export async function countOpenExceptions(db: Db): Promise<OpenExceptions[]> {
+  const { rows } = await sql<OpenExceptions>`
+    select reason, count(*) as open, extract(epoch from now() - min(created_at))::float8 as "oldestSeconds"
+      from payment_exceptions
+     where status = 'OPEN'
+     group by reason
+  `.execute(db);
+  return rows;
+}
+
+export interface KeptRefund {
+  id: number;
+  orderId: number;
+}
+
+/**
+ * Locks the open exceptions of refunds of the whole total that came before the payment. Their orders are locked, so no
+ * other can come in between.
+ */
+export async function lockKeptRefunds(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]> {
+  if (orderIds.length === 0) return [];
+  return tx
+    .selectFrom('payment_exceptions as e')
+    .innerJoin('orders as o', 'o.id', 'e.order_id')
+    .select(['e.id', 'e.order_id as orderId'])
+    .where('e.order_id', '=', sql<number>`any(${plainArray(orderIds)}::bigint[])`)
+    .where('e.status', '=', 'OPEN')
+    .where('e.reason', '=', 'refund_before_payment')
+    .where((eb) => eb.or([eb('e.amount', 'is', null), eb('e.amount', '=', eb.ref('o.total'))]))
+    .orderBy('e.id')
+    .forUpdate('e')
+    .execute();
+}
+
+export async function resolveExceptions(
+  tx: Tx,
+  ids: readonly number[],
+  { resolution, note }: { resolution: Resolution; note: string | null },
+  caller: Caller,
+): Promise<PaymentException[]> {
+  if (ids.length === 0) return [];
+  const rows = await tx
+    .updateTable('payment_exceptions')
+    .set({
+      status: 'RESOLVED',
+      resolution,
+      note,
+      resolved_by: caller.actor,
+      resolved_at: sql`now()`,
+      version: sql`version + 1`,
+    })
+    .where('id', '=', sql<number>`any(${plainArray(ids)}::bigint[])`)
+    .returning(columns)
+    .execute();
+  return rows.map(rowToException);
+}

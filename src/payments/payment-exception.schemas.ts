@@ -1,0 +1,133 @@
+import { Type } from '@sinclair/typebox';
+import type { FastifySchema } from 'fastify';
+
+import {
+  Id,
+  IdempotencyHeaders,
+  IdParams,
+  IfMatchHeaders,
+  IfNoneMatchHeaders,
+  NoQuery,
+  nullable,
+  oneOf,
+  PageQuerySchema,
+  problemResponses,
+  ref,
+  text,
+  Timestamp,
+} from '../http/schemas.ts';
+import { exceptionStatuses, type Resolution, resolutions } from './payment-exception.ts';
+import { type ReviewReason, reviewReasons } from './payment-rules.ts';
+
+const tags = ['Payments'];
+
+// Object.keys loses the types of tables that are closed.
+const Reason = oneOf(Object.keys(reviewReasons) as ReviewReason[]);
+const resolutionNames = Object.keys(resolutions) as Resolution[];
+const ResolutionName = oneOf(resolutionNames);
+const describedResolutions = resolutionNames.map((name) => `${name}: ${resolutions[name]}`).join('; ');
+
+export const PaymentExceptionSchema = Type.Object(
+  {
+    id: Id,
+    payment_event_id: { ...Id, description: 'Its delivery is at /webhooks/inbox/{payment_event_id}' },
+    order_id: Id,
+    reason: Reason,
+    detail: Type.String({ description: 'The reason as a sentence' }),
+    amount: nullable(Type.Number(), { description: 'Null when the event named none' }),
+    status: oneOf(exceptionStatuses),
+    resolution: nullable(ResolutionName),
+    note: nullable(Type.String()),
+    resolved_by: nullable(Type.String()),
+    resolved_at: nullable(Timestamp),
+    version: Type.Integer({ description: 'The ETag' }),
+    created_at: Timestamp,
+  },
+  {
+    $id: 'PaymentException',
+    examples: [
+      {
+        id: 1,
+        payment_event_id: 7,
+        order_id: 1,
+        reason: 'amount_mismatch',
+        detail: reviewReasons.amount_mismatch,
+        amount: 59.9,
+        status: 'RESOLVED',
+        resolution: 'refunded',
+        note: 'Sent back by bank transfer, reference 4711',
+        resolved_by: 'anonymous',
+        resolved_at: '2026-01-02T08:00:00.000Z',
+        version: 2,
+        created_at: '2026-01-02T03:04:05.678Z',
+      },
+    ],
+  },
+);
+
+const Note = text(1, 2000, { description: 'For whoever reads it later; required with other' });
+
+export const ResolveExceptionBody = Type.Object(
+  {
+    resolution: { ...ResolutionName, description: describedResolutions },
+    note: Type.Optional(Note),
+  },
+  {
+    $id: 'ResolveException',
+    additionalProperties: false,
+    if: { properties: { resolution: { const: 'other' } }, required: ['resolution'] },
+    then: { properties: { note: Note }, required: ['note'] },
+    examples: [{ resolution: 'refunded', note: 'Sent back by bank transfer, reference 4711' }],
+  },
+);
+
+export const ListExceptionsQuery = Type.Object(
+  {
+    status: Type.Optional(oneOf(exceptionStatuses)),
+    reason: Type.Optional(Reason),
+    order_id: Type.Optional(Id),
+    created_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
+    created_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
+    ...PageQuerySchema,
+    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default id: oldest first' })),
+  },
+  { additionalProperties: false },
+);
+
+export const listPaymentExceptions = {
+  operationId: 'listPaymentExceptions',
+  summary: 'List payment exceptions, oldest first',
+  description:
+    'Money that bought nothing, until a person says what became of it. `?status=OPEN` is what waits.',
+  tags,
+  querystring: ListExceptionsQuery,
+  response: { 200: Type.Array(ref(PaymentExceptionSchema)), ...problemResponses(422, 503) },
+} satisfies FastifySchema;
+
+export const getPaymentException = {
+  operationId: 'getPaymentException',
+  summary: 'Read a payment exception',
+  tags,
+  params: IdParams,
+  headers: IfNoneMatchHeaders,
+  querystring: NoQuery,
+  response: { 200: ref(PaymentExceptionSchema), ...problemResponses(404, 422, 503) },
+} satisfies FastifySchema;
+
+export const resolvePaymentException = {
+  operationId: 'resolvePaymentException',
+  summary: 'Say what became of the money of an exception',
+  description:
+    'A record of what a person did: it moves neither money nor the order. Once only; whoever comes second gets 409 ' +
+    'with `current`. Send an Idempotency-Key to be able to repeat the call. A refund that is kept for its payment no ' +
+    'longer takes effect once it is resolved.',
+  tags,
+  params: IdParams,
+  headers: Type.Object({ ...IdempotencyHeaders.properties, ...IfMatchHeaders.properties }),
+  querystring: NoQuery,
+  body: ref(ResolveExceptionBody),
+  response: {
+    200: ref(PaymentExceptionSchema),
+    ...problemResponses(400, 404, 409, 412, 413, 415, 422, 503),
+  },
+} satisfies FastifySchema;

@@ -1,0 +1,88 @@
+import { inTransaction } from '../db/transaction.ts';
+import type { Db, Tx } from '../db/types.ts';
+import { insertEvents } from '../events/event.repository.ts';
+import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
+import type { IdempotencyKey } from '../idempotency/key.ts';
+import type { Caller } from '../lib/caller.ts';
+import { AppError } from '../lib/errors.ts';
+import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import {
+  findException,
+  listExceptions,
+  lockException,
+  resolveExceptions,
+} from './payment-exception.repository.ts';
+import {
+  type ExceptionFilter,
+  exceptionEvent,
+  type PaymentException,
+  type Resolution,
+} from './payment-exception.ts';
+
+export type PaymentExceptionService = ReturnType<typeof createPaymentExceptionService>;
+
+export interface ResolveCommand {
+  resolution: Resolution;
+  note: string | null;
+}
+
+export interface ResolveOptions {
+  caller: Caller;
+  ifMatch: VersionMatch | undefined;
+  key: IdempotencyKey | undefined;
+}
+
+export function createPaymentExceptionService({ db }: { db: Db }) {
+  return {
+    async get(id: number): Promise<PaymentException> {
+      return (await findException(db, id)) ?? notFound();
+    },
+
+    /** A list to be worked off: the oldest first. */
+    async list(filter: ExceptionFilter, query: PageQuery): Promise<Page<PaymentException>> {
+      const filters = { ...filter };
+      const page = pageRequest(query, 'id', filters);
+      return toPage(await listExceptions(db, filter, page), page, filters);
+    },
+
+    /**
+     * Records what a person has done. Whoever comes second is refused, also with the same resolution: two people who
+     * both say "refunded" may both have sent the money back, and the second of them must hear of it.
+     * @throws AppError exception_not_found, version_mismatch, exception_already_resolved
+     */
+    resolve(
+      id: number,
+      command: ResolveCommand,
+      { caller, ifMatch, key }: ResolveOptions,
+    ): Promise<Once<PaymentException>> {
+      return inTransaction(db, (tx) =>
+        runOnce(tx, key, 200, () => resolveException(tx, id, command, caller, ifMatch)),
+      );
+    },
+  };
+}
+
+async function resolveException(
+  tx: Tx,
+  id: number,
+  command: ResolveCommand,
+  caller: Caller,
+  ifMatch: VersionMatch | undefined,
+): Promise<PaymentException> {
+  // Under the lock, so that one of several wins; a payment that takes a kept refund holds it, too.
+  const current = (await lockException(tx, id)) ?? notFound();
+  requireVersion(ifMatch, current);
+  if (current.status === 'RESOLVED') {
+    const detail = `The exception was resolved as ${current.resolution} at ${current.resolved_at}`;
+    throw new AppError('exception_already_resolved', detail, { fields: { current } });
+  }
+  const [resolved] = await resolveExceptions(tx, [id], command, caller);
+  if (resolved === undefined) throw new Error(`exception ${id} vanished inside its own transaction`);
+  await insertEvents(tx, [exceptionEvent('payment.review_resolved', resolved, caller)]);
+  return resolved;
+}
+
+function notFound(): never {
+  throw new AppError('exception_not_found', 'Payment exception not found');
+}

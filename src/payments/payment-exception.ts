@@ -1,0 +1,57 @@
+import type { NewEvent } from '../events/event.ts';
+import type { Caller } from '../lib/caller.ts';
+import type { ReviewReason } from './payment-rules.ts';
+
+export const exceptionStatuses = ['OPEN', 'RESOLVED'] as const;
+export type ExceptionStatus = (typeof exceptionStatuses)[number];
+
+/** What a person has done about money that bought nothing. It is a record: no resolution moves an order or any money. */
+export const resolutions = {
+  refunded: 'the money went back to the customer',
+  accepted:
+    'the money, or the refund, is right as it is; move the order by PUT /orders/{id} where it should move',
+  written_off: 'nothing more will be done about it',
+  other: 'what the note says',
+} as const;
+export type Resolution = keyof typeof resolutions;
+
+/** Money that bought nothing, or not what it should have, as callers see it. */
+export interface PaymentException {
+  id: number;
+  /** The event it came with; its delivery has the same id in the inbox. */
+  payment_event_id: number;
+  order_id: number;
+  reason: ReviewReason;
+  detail: string;
+  amount: number | null;
+  status: ExceptionStatus;
+  resolution: Resolution | null;
+  note: string | null;
+  resolved_by: string | null;
+  resolved_at: string | null;
+  version: number;
+  created_at: string;
+}
+
+export interface ExceptionFilter {
+  status: ExceptionStatus | undefined;
+  reason: ReviewReason | undefined;
+  order_id: number | undefined;
+  created_from: string | undefined;
+  created_to: string | undefined;
+}
+
+export function exceptionEvent(
+  type: 'payment.review_required' | 'payment.review_resolved',
+  exception: PaymentException,
+  caller: Caller,
+): NewEvent {
+  return {
+    type,
+    aggregateType: 'payment_exception',
+    aggregateId: exception.id,
+    aggregateVersion: exception.version,
+    payload: { exception },
+    caller,
+  };
+}
