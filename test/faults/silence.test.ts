@@ -88,6 +88,21 @@ test('11 idle connections die without a word: one caller is told so after 5 s, t
   await expectStockAddsUp(database);
 });
 
+test('an order is lost in silence with its product locked: the lock is given back when the order is, after 5 s', async () => {
+  const { service, proxy, database } = await useProxiedService();
+  const { id } = await service.createProduct();
+  const place = () => service.call('POST', '/orders', { product_id: id, quantity: 1 });
+  proxy.failNext(/for update/, 'silence');
+  const begun = performance.now();
+  expect((await place()).status).toBe(503);
+  await expect.poll(async () => (await place()).status, { interval: 10, timeout: 20_000 }).toBe(201);
+  // One more answer of 503 to whoever waits for the lock fits in between; the 10 s of another timeout do not.
+  expect(performance.now() - begun).toBeLessThan(DEADLINE_MS);
+  await expectStockAddsUp(database);
+});
+
+const order = (client: KeepAliveClient) => client.call('POST', '/orders', { product_id: 1, quantity: 1 });
+
 test('SIGTERM while the database is silent and 20 requests wait for it: each is answered, exit 0 within 10 s', async () => {
   const database = await useTestDatabase();
   const proxy = await FaultProxy.start(database.url);
@@ -96,12 +111,16 @@ test('SIGTERM while the database is silent and 20 requests wait for it: each is 
   const clients = Array.from({ length: 20 }, () => new KeepAliveClient(service.url));
   // They have their connections; none of them is at the door when it closes.
   for (const client of clients) expect((await client.call('GET', '/healthz')).status).toBe(200);
+  const [seller] = clients;
+  const product = { sku: 'SOLD', name: 'Sold', price: 1, stock: 100 };
+  expect((await seller?.call('POST', '/products', product))?.status).toBe(201);
+  // The first order goes on to ask what became of its COMMIT, for longer than a stop may take.
+  proxy.failCommits('silence');
+  const first = clients.slice(0, 1).map(order);
+  await expect.poll(() => proxy.faultsLeft, { interval: 5, timeout: 10_000 }).toBe(0);
   proxy.fallSilent();
-  const waiting = Promise.allSettled(
-    clients.map((client, n) =>
-      n < 10 ? client.call('POST', '/orders', { product_id: 1, quantity: 1 }) : client.call('GET', '/orders'),
-    ),
-  );
+  const others = clients.slice(1).map((client, n) => (n < 9 ? order(client) : client.call('GET', '/orders')));
+  const waiting = Promise.allSettled([...first, ...others]);
   // The lists, which were asked for last, have taken the 10 connections of the pool.
   await expect.poll(() => proxy.silentLeft, { timeout: 10_000 }).toBeGreaterThan(10);
   const exit = await service.end('SIGTERM');

@@ -17,9 +17,9 @@ const DEBIAN = '/usr/lib/postgresql';
 export interface BackupTools {
   /** An address of a server on which databases may be made. */
   adminUrl: string;
-  dump(databaseUrl: string, file: string): Promise<void>;
-  restore(file: string, databaseUrl: string): Promise<void>;
-  close(): Promise<void>;
+  readonly dump: (databaseUrl: string, file: string) => Promise<void>;
+  readonly restore: (file: string, databaseUrl: string) => Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /**
