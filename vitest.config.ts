@@ -1,13 +1,32 @@
 import { defineConfig } from 'vitest/config';
 
+import { findPgbouncer } from './test/support/pgbouncer.ts';
+
+/** Races and kills take their time on a small machine; a test that hangs still ends. */
+const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
+
+const all = {
+  test: { ...shared, name: 'all', include: ['test/{unit,api,races,faults,schema,drills}/**/*.test.ts'] },
+};
+
+/** The API once more, and the races for stock and keys, with the database behind PgBouncer in transaction mode. */
+const pgbouncer = {
+  test: {
+    ...shared,
+    name: 'pgbouncer',
+    include: [
+      'test/{api,pgbouncer}/**/*.test.ts',
+      'test/races/{batch,deadlock,idempotency,oversell,payments}.test.ts',
+    ],
+    provide: { throughPgbouncer: true },
+  },
+};
+
 export default defineConfig({
   test: {
-    include: ['test/{unit,api,races,faults,schema,drills}/**/*.test.ts'],
+    projects: findPgbouncer() === undefined ? [all] : [all, pgbouncer],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/totals-reporter.ts'],
-    // Races and kills take their time on a small machine; a test that hangs still ends.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
     // Two workers on two cores: more would only make the races compete with each other for the processor.
     maxWorkers: 2,
     coverage: { provider: 'v8', include: ['src/**'], exclude: ['src/db/schema.ts'] },

@@ -17,6 +17,12 @@ import { createLogger } from './logger.ts';
 import { createServices, startBackground } from './services.ts';
 import { startSummary } from './start-summary.ts';
 
+/**
+ * For what is still under way when every request has its answer: nobody waits for it, and a database that has fallen
+ * silent would not let it end.
+ */
+const LEFT_OVER_MS = 300;
+
 /** Everything in the order it is needed; the signals close it in reverse, the database last. */
 async function start(): Promise<void> {
   const config = loadConfig(readEnvironment());
@@ -49,7 +55,7 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const migrated = await migrateDatabase(options);
   if (migrated.length > 0) logger.info({ migrated }, 'migrated');
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
-  opened.add(() => database.close());
+  opened.add(() => database.close(), LEFT_OVER_MS);
 
   const { orderTtlMinutes } = config;
   const services = createServices({
@@ -58,8 +64,9 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
     metrics: createMetrics(),
     orderTtlMinutes,
   });
-  opened.add(() => services.stop());
-  opened.add(startBackground(services, (error) => logger.warn({ err: error }, 'background work failed')));
+  opened.add(() => services.stop(), LEFT_OVER_MS);
+  const onError = (error: unknown) => logger.warn({ err: error }, 'background work failed');
+  opened.add(startBackground(services, onError), LEFT_OVER_MS);
   const readiness = { isDraining, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger });
   await listen(app, config);

@@ -10,6 +10,9 @@ import type { Db } from './types.ts';
 /** The oldest PostgreSQL that has all we use (xid8 and pg_xact_status came with 13), as server_version_num has it. */
 const OLDEST_VERSION_NUM = 140_000;
 
+/** What PgBouncer says to a client that takes it for PostgreSQL. */
+const PGBOUNCER_REFUSAL = /unsupported startup parameter/;
+
 /**
  * Migrates the database, on a connection of its own that has no timeouts: an instance that starts beside another one
  * waits here until that one has migrated.
@@ -38,10 +41,11 @@ async function requireDatabase(db: Db, url: string): Promise<void> {
   } catch (error) {
     const { hostname, port } = new URL(url);
     const where = hostname === '' ? 'of DATABASE_URL' : `at ${hostname}:${port || 5432}`;
-    throw new StartupError(
-      `The database ${where} cannot be used (${reasonOf(error)}). ` +
-        'Check DATABASE_URL, or leave it unset to run on the embedded PostgreSQL.',
-    );
+    const reason = reasonOf(error);
+    const remedy = PGBOUNCER_REFUSAL.test(reason)
+      ? 'This is PgBouncer: Set DATABASE_PGBOUNCER=true.'
+      : 'Check DATABASE_URL, or leave it unset to run on the embedded PostgreSQL.';
+    throw new StartupError(`The database ${where} cannot be used (${reason}). ${remedy}`);
   }
   if (version < OLDEST_VERSION_NUM) {
     throw new StartupError(`PostgreSQL ${Math.floor(version / 10_000)} is too old: 14 or newer is needed.`);

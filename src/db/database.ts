@@ -1,6 +1,7 @@
 import { Kysely } from 'kysely';
 import pg from 'pg';
 
+import { Liveness } from './liveness.ts';
 import type { DB } from './schema.ts';
 import { PgDialect, PooledDriver } from './pg-dialect.ts';
 import { PipelinedDriver } from './pipeline.ts';
@@ -18,12 +19,20 @@ const QUERY_TIMEOUT_MS = 5000;
 /** Reads of whole tables, on the connection for reports alone: a request does not wait for them as long as that. */
 const REPORT_STATEMENT_TIMEOUT_MS = 30_000;
 const REPORT_QUERY_TIMEOUT_MS = 32_000;
-/** Locks of a transaction whose service was cut off are given back then; longer than any of ours pauses. */
-const IDLE_IN_TRANSACTION_MS = 10_000;
-/** A connection that the network has dropped in silence is found before an order waits for it. */
+/** Locks of a transaction whose service was cut off are given back then: when the service, too, has given it up. */
+const IDLE_IN_TRANSACTION_MS = QUERY_TIMEOUT_MS;
+/** An idle connection that the network has dropped in silence is found after this and ten more seconds (libuv's probes). */
 const KEEP_ALIVE_DELAY_MS = 10_000;
-/** Waiting for a pooled connection, or for a new one to open. */
-const CONNECT_TIMEOUT_MS = 5000;
+/** Waiting for one of the pooled connections to be free. */
+const POOL_TIMEOUT_MS = 5000;
+/**
+ * Opening a connection takes milliseconds where it works at all. While the database is away, everybody waits in this;
+ * it is what must end before the first of them is served again.
+ */
+const CONNECT_TIMEOUT_MS = 3000;
+
+/** Migrations have none, whatever is set for their role. PgBouncer refuses this as it refuses the timeouts themselves. */
+const NO_TIMEOUTS = '-c lock_timeout=0 -c statement_timeout=0';
 
 export interface DatabaseOptions {
   url: string;
@@ -54,26 +63,35 @@ export function createDatabase(options: DatabaseOptions): Database {
   };
   const clientConfig: pg.ClientConfig = {
     connectionString: options.url,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     application_name: 'orders-inventory',
     types: { getTypeParser },
     ...(timeouts ? { query_timeout: QUERY_TIMEOUT_MS } : {}),
     // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
-    ...(timeouts && !pgbouncer ? serverTimeouts : {}),
+    ...(pgbouncer ? {} : timeouts ? serverTimeouts : { options: NO_TIMEOUTS }),
   };
-  const pool = openPool(clientConfig, options.poolSize, onIdleError);
+  const liveness = new Liveness();
+  const open = (config: pg.ClientConfig, max: number) =>
+    openPool(config, max, timeouts, liveness, onIdleError);
+  const pool = open(clientConfig, options.poolSize);
   const setLocal = Object.entries(serverTimeouts)
     .map(([name, ms]) => `set local ${name} = ${ms}; `)
     .join('');
-  const connection = { nameStatements: !pgbouncer, beginPrefix: timeouts && pgbouncer ? setLocal : '' };
+  const connection = {
+    ownsBackend: !pgbouncer,
+    beginPrefix: timeouts && pgbouncer ? setLocal : '',
+    liveness,
+    queryTimeoutMs: QUERY_TIMEOUT_MS,
+  };
   const db = new Kysely<DB>({ dialect: new PgDialect(() => new PooledDriver(pool, connection)) });
   // The few statements of the lane are planned once: PostgreSQL would otherwise plan the write of a small batch anew each
   // time, because it looks cheaper than the general plan, and that takes longer than to run it.
-  const laneConfig = pgbouncer
-    ? clientConfig
-    : { ...clientConfig, options: '-c plan_cache_mode=force_generic_plan' };
+  const laneConfig = {
+    ...clientConfig,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    ...(pgbouncer ? {} : { options: '-c plan_cache_mode=force_generic_plan' }),
+  };
   const lane = new Kysely<DB>({
     dialect: new PgDialect(() => new PipelinedDriver(laneConfig, connection, onIdleError)),
   });
@@ -82,7 +100,10 @@ export function createDatabase(options: DatabaseOptions): Database {
     ...(timeouts ? { query_timeout: REPORT_QUERY_TIMEOUT_MS } : {}),
     ...(timeouts && !pgbouncer ? { statement_timeout: REPORT_STATEMENT_TIMEOUT_MS } : {}),
   };
-  const reports = createReports(openPool(reportConfig, 1, onIdleError), connection);
+  const reports = createReports(open(reportConfig, 1), {
+    ...connection,
+    queryTimeoutMs: REPORT_QUERY_TIMEOUT_MS,
+  });
   return {
     db,
     lane,
@@ -97,14 +118,35 @@ export function createDatabase(options: DatabaseOptions): Database {
   };
 }
 
-function openPool(config: pg.ClientConfig, max: number, onIdleError: (error: Error) => void): pg.Pool {
-  const pool = new pg.Pool({ ...config, max, idleTimeoutMillis: 30_000 });
+function openPool(
+  config: pg.ClientConfig,
+  max: number,
+  timeouts: boolean,
+  liveness: Liveness,
+  onIdleError: (error: Error) => void,
+): pg.Pool {
+  const pool = new pg.Pool({
+    ...config,
+    // Migrations wait as long as the pool does, for a database that is starting, too.
+    ...(timeouts ? { Client: ConnectingClient } : {}),
+    connectionTimeoutMillis: POOL_TIMEOUT_MS,
+    max,
+    idleTimeoutMillis: 30_000,
+  });
   // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
   pool.on('error', onIdleError);
   // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
   // the connection next is told.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', (client) => liveness.heard(client));
   return pool;
+}
+
+/** The pool has one timeout for waiting and for opening; this is where they differ. */
+class ConnectingClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  }
 }
 
 const INT8: number = pg.types.builtins.INT8;

@@ -11,9 +11,18 @@ import {
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely';
-import type { ClientBase, Pool, QueryConfig, QueryResult as PgResult } from 'pg';
+import type { ClientBase, Pool, PoolClient, QueryConfig, QueryResult as PgResult } from 'pg';
 
-import { CommitUncertainError, isConnectionLoss, TransactionRolledBackError } from './pg-errors.ts';
+import { destroySocket, type Liveness } from './liveness.ts';
+import {
+  CommitUncertainError,
+  isConnectionLoss,
+  isReadOnly,
+  isReadTimeout,
+  NoConnectionError,
+  TransactionRolledBackError,
+  type TransactionName,
+} from './pg-errors.ts';
 
 /*
  * Kysely's driver for pg, with three differences.
@@ -25,11 +34,27 @@ import { CommitUncertainError, isConnectionLoss, TransactionRolledBackError } fr
  * - Statements with parameters are named, so that PostgreSQL parses and plans each of them once a connection.
  */
 export interface ConnectionOptions {
-  /** False behind a transaction-pooling PgBouncer older than 1.21, which mixes up named statements. */
-  nameStatements: boolean;
+  /**
+   * False behind PgBouncer in transaction mode, where each transaction may have another connection of the server: no
+   * named statements (it mixes them up before 1.21), and nothing is known from the transaction before.
+   */
+  ownsBackend: boolean;
   /** SQL sent with each BEGIN: SET LOCALs, where a pooler refuses them as startup parameters. */
   beginPrefix: string;
+  liveness: Liveness;
+  /** After how long a statement counts as unanswered. */
+  queryTimeoutMs: number;
 }
+
+/**
+ * The run of the server. It changes with the server, with its start, and with each recovery from a crash, which resets
+ * the statistics: whatever ends all of its connections and may forget transactions that were never on disk.
+ */
+export const serverRunSql =
+  "extract(epoch from pg_postmaster_start_time()) || ' ' || extract(epoch from pg_stat_get_bgwriter_stat_reset_time())";
+
+/** The run that a connection is of; it ends with the connection at the latest. */
+const serverRuns = new WeakMap<ClientBase, string | null>();
 
 export class PgDialect implements Dialect {
   readonly #createDriver: () => Driver;
@@ -55,6 +80,12 @@ export class PgDialect implements Dialect {
   }
 }
 
+interface BeginRow {
+  xid: string;
+  /** Only when it was asked for. */
+  run?: string | null;
+}
+
 /** Each transaction on a pooled connection of its own. */
 export class PooledDriver implements Driver {
   readonly #pool: Pool;
@@ -68,8 +99,23 @@ export class PooledDriver implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<PgConnection> {
-    const client = await this.#pool.connect();
-    return new PgConnection(client, this.#options, (lost) => client.release(lost));
+    const client = await this.#connect();
+    return new PgConnection(client, this.#options, (unfit) => client.release(unfit));
+  }
+
+  async #connect(): Promise<PoolClient> {
+    try {
+      let client = await this.#pool.connect();
+      // As many times as there are connections, at the most: a new one is not doubtful.
+      while (this.#options.liveness.isDoubtful(client)) {
+        client.release(true);
+        destroySocket(client);
+        client = await this.#pool.connect();
+      }
+      return client;
+    } catch (error) {
+      throw new NoConnectionError(error);
+    }
   }
 
   async beginTransaction(connection: PgConnection): Promise<void> {
@@ -97,11 +143,13 @@ export class PooledDriver implements Driver {
 export class PgConnection implements DatabaseConnection {
   readonly #client: ClientBase;
   readonly #options: ConnectionOptions;
-  readonly #onRelease: (lost: boolean) => void;
-  #transactionId: string | undefined;
+  readonly #onRelease: (unfit: boolean) => void;
+  #transaction: TransactionName | undefined;
   #lost = false;
+  /** It works, and the next transaction is better off with another one. */
+  #unwanted = false;
 
-  constructor(client: ClientBase, options: ConnectionOptions, onRelease: (lost: boolean) => void) {
+  constructor(client: ClientBase, options: ConnectionOptions, onRelease: (unfit: boolean) => void) {
     this.#client = client;
     this.#options = options;
     this.#onRelease = onRelease;
@@ -115,17 +163,23 @@ export class PgConnection implements DatabaseConnection {
 
   async begin(): Promise<void> {
     // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
-    const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid`;
-    let results: PgResult<{ xid: string }>[];
+    const known = this.#options.ownsBackend ? serverRuns.get(this.#client) : undefined;
+    const run = known === undefined ? `, ${serverRunSql} as run` : '';
+    const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid${run}`;
+    let results: PgResult<BeginRow>[];
     try {
       // Several statements in one text have several results.
-      results = (await this.#send(begin)) as unknown as PgResult<{ xid: string }>[];
+      results = (await this.#send(begin)) as unknown as PgResult<BeginRow>[];
     } catch (error) {
       // What failed may be the statement behind the BEGIN, as on a standby; then there is a transaction to end.
       await this.onFailedBegin();
       throw error;
     }
-    this.#transactionId = results.at(-1)?.rows[0]?.xid;
+    // A select of functions has one row.
+    const row = results.at(-1)?.rows[0] as BeginRow;
+    const { xid: id, run: serverRun = known ?? null } = row;
+    serverRuns.set(this.#client, serverRun);
+    this.#transaction = { id, serverRun };
   }
 
   async commit(): Promise<void> {
@@ -134,8 +188,10 @@ export class PgConnection implements DatabaseConnection {
       result = await this.#send('commit');
     } catch (error) {
       // Not answered: it may be stored or not.
-      const id = this.#transactionId;
-      throw id !== undefined && isConnectionLoss(error) ? new CommitUncertainError(id, error) : error;
+      const transaction = this.#transaction;
+      throw transaction !== undefined && isConnectionLoss(error)
+        ? new CommitUncertainError(transaction, error)
+        : error;
     }
     if (result.command !== 'COMMIT') throw new TransactionRolledBackError(result.command);
   }
@@ -159,14 +215,15 @@ export class PgConnection implements DatabaseConnection {
       return await this.#client.query(query);
     } catch (error) {
       if (isConnectionLoss(error)) this.#lost = true;
+      if (isReadTimeout(error)) this.#options.liveness.silentFor(this.#options.queryTimeoutMs);
+      if (isReadOnly(error)) this.#unwanted = true;
       throw error;
     }
   }
 
   async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
     const query: QueryConfig = { text: compiled.sql, values: compiled.parameters as unknown[] };
-    if (this.#options.nameStatements && compiled.parameters.length > 0)
-      query.name = statementName(compiled.sql);
+    if (this.#options.ownsBackend && compiled.parameters.length > 0) query.name = statementName(compiled.sql);
     const { rows, rowCount } = await this.#send(query);
     return { rows: rows as R[], numAffectedRows: BigInt(rowCount ?? 0) };
   }
@@ -177,7 +234,8 @@ export class PgConnection implements DatabaseConnection {
 
   release(): void {
     this.#client.off('error', this.#onError);
-    this.#onRelease(this.#lost);
+    if (!this.#lost) this.#options.liveness.heard(this.#client);
+    this.#onRelease(this.#lost || this.#unwanted);
   }
 }
 

@@ -9,14 +9,35 @@ export class TransactionRolledBackError extends Error {
   }
 }
 
+/** What identifies a transaction. An id is given out again after a crash in which it was lost. */
+export interface TransactionName {
+  id: string;
+  /** Which run of which server (`serverRunSql` in pg-dialect.ts): ids mean something within one run only. */
+  serverRun: string | null;
+}
+
 /** The connection was lost during COMMIT: whether the transaction is stored is not known yet. */
 export class CommitUncertainError extends Error {
   override readonly name = 'CommitUncertainError';
-  readonly transactionId: string;
+  readonly transaction: TransactionName;
 
-  constructor(transactionId: string, cause: unknown) {
+  constructor(transaction: TransactionName, cause: unknown) {
     super('the connection was lost during COMMIT', { cause });
-    this.transactionId = transactionId;
+    this.transaction = transaction;
+  }
+}
+
+/**
+ * No connection could be opened. PostgreSQL and poolers have a dozen reasons for that, with codes of any class, and none
+ * of them is the fault of the work that wanted one.
+ */
+export class NoConnectionError extends Error {
+  override readonly name = 'NoConnectionError';
+
+  constructor(cause: unknown) {
+    // Where a name has several addresses, each has its own reason.
+    const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+    super(textOf(first, 'message') || 'no connection', { cause });
   }
 }
 
@@ -36,6 +57,16 @@ const NETWORK_CODES = new Set([
 /** What pg and pg-pool say in words alone, without a code. */
 const CONNECTION_MESSAGES =
   /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (has encountered a connection error|was closed)|Cannot use a pool after calling end|timeout expired)/;
+
+/** pg has waited for an answer for as long as a statement may take. */
+export function isReadTimeout(error: unknown): boolean {
+  return textOf(error, 'message') === 'Query read timeout';
+}
+
+/** The server takes no writes. After a failover, the connections that are left are those to the former primary. */
+export function isReadOnly(error: unknown): boolean {
+  return textOf(error, 'code') === '25006';
+}
 
 /** Class 08 (connection exception) and shutdowns and crashes of the server. */
 const CONNECTION_STATES = /^(08...|57P0[1-5])$/;
@@ -77,6 +108,7 @@ export function sqlStateOf(error: unknown): string {
 
 /** The connection is gone, or was never made; the statement may or may not have run. */
 export function isConnectionLoss(error: unknown): boolean {
+  if (error instanceof NoConnectionError) return true;
   const code = textOf(error, 'code');
   if (NETWORK_CODES.has(code) || CONNECTION_STATES.test(code)) return true;
   if (error instanceof AggregateError) return error.errors.some(isConnectionLoss);

@@ -3,7 +3,8 @@ import pg from 'pg';
 
 import { createDeferred } from '../lib/deferred.ts';
 import { type ConnectionOptions, PgConnection } from './pg-dialect.ts';
-import { isConnectionLoss } from './pg-errors.ts';
+import { destroySocket } from './liveness.ts';
+import { isConnectionLoss, NoConnectionError } from './pg-errors.ts';
 import type { Tx } from './types.ts';
 
 /*
@@ -39,19 +40,29 @@ export class PipelinedDriver implements Driver {
     const turn = createDeferred();
     this.#turn = turn.promise;
     await before;
+    // One that others still use has a timeout under way, which will tell.
+    if (
+      this.#client !== undefined &&
+      this.#underWay.size === 0 &&
+      this.#options.liveness.isDoubtful(this.#client)
+    ) {
+      const doubtful = this.#client;
+      this.#discard(doubtful);
+      destroySocket(doubtful);
+    }
     try {
       this.#client ??= await this.#connect();
     } catch (error) {
       turn.resolve();
-      throw error;
+      throw new NoConnectionError(error);
     }
     const client = this.#client;
     const done = createDeferred();
     this.#underWay.add(done.promise);
     return new PipelinedConnection(client, this.#options, {
       endTurn: turn.resolve,
-      onRelease: (lost) => {
-        if (lost && this.#client === client) this.#discard(client);
+      onRelease: (unfit) => {
+        if (unfit && this.#client === client) this.#discard(client);
         this.#underWay.delete(done.promise);
         turn.resolve();
         done.resolve();
@@ -66,6 +77,7 @@ export class PipelinedDriver implements Driver {
       if (this.#client === client) this.#discard(client);
     });
     await client.connect();
+    this.#options.liveness.heard(client);
     return client;
   }
 
@@ -118,7 +130,7 @@ class PipelinedConnection extends PgConnection {
   constructor(
     client: pg.Client,
     options: ConnectionOptions,
-    { endTurn, onRelease }: { endTurn: () => void; onRelease: (lost: boolean) => void },
+    { endTurn, onRelease }: { endTurn: () => void; onRelease: (unfit: boolean) => void },
   ) {
     super(client, options, onRelease);
     this.#endTurn = endTurn;

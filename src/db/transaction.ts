@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { sql } from 'kysely';
 
+import { serverRunSql } from './pg-dialect.ts';
 import { CommitUncertainError, isConnectionLoss, isRetryable } from './pg-errors.ts';
 import type { Db, Tx } from './types.ts';
 
@@ -12,7 +13,8 @@ import type { Db, Tx } from './types.ts';
  * - A deadlock or serialization failure stores nothing, so the work is run again, a bounded number of times.
  * - A connection lost during COMMIT is never retried blindly: a new connection asks for the fate of the transaction's
  *   id. Committed: the result that was computed stands. Aborted: the work is run again. Not to be known: the error goes
- *   on and becomes a 503, and the caller's Idempotency-Key settles it.
+ *   on and becomes a 503, and the caller's Idempotency-Key settles it. After a crash of PostgreSQL, `committed` may be
+ *   said of another transaction that was given the same id, so it counts only within the same run of the server.
  *
  * So `work` may run more than once: it must do nothing but talk to its transaction.
  */
@@ -51,14 +53,15 @@ export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>, set
 
 /** What became of a transaction whose COMMIT was not answered. Throws the given error when that cannot be known. */
 async function committedAfterAll(db: Db, uncertain: CommitUncertainError): Promise<boolean> {
+  const { transaction } = uncertain;
   const giveUpAt = Date.now() + SETTLE_MS;
   do {
     try {
-      const { rows } = await sql<{ status: string | null }>`
-        select pg_xact_status(${uncertain.transactionId}::xid8) as status
+      const { rows } = await sql<{ status: string | null; run: string | null }>`
+        select pg_xact_status(${transaction.id}::xid8) as status, ${sql.raw(serverRunSql)} as run
       `.execute(db);
-      const status = rows[0]?.status;
-      if (status === 'committed') return true;
+      const { status, run = null } = rows[0] ?? {};
+      if (status === 'committed' && run !== null && run === transaction.serverRun) return true;
       if (status === 'aborted') return false;
       // null: too old to be known; never so within seconds, and then a person must look.
       if (status !== 'in progress') throw uncertain;

@@ -1,6 +1,14 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
 
 import { AppError, unavailable } from '../lib/errors.ts';
+import { reportFailure } from './problem.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Answers every request that is under way with 503, because nothing can be waited for any more. */
+    refuseUnderWay(): void;
+  }
+}
 
 /** How late the answer may come, at the most: short beside the deadline itself. */
 const CHECK_MS = 250;
@@ -41,14 +49,34 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
   });
   const timer = setInterval(() => {
     for (const reply of underWay) {
-      if (reply === undefined || reply.elapsedTime < deadlineMs) continue;
-      // Also of those whose clients have gone, which nobody tells of their end.
-      release(reply);
-      if (!reply.sent) void reply.send(tooLate(reply));
+      if (reply !== undefined && reply.elapsedTime >= deadlineMs) endWith(reply, tooLate(reply));
     }
   }, CHECK_MS);
   timer.unref();
+  app.decorate('refuseUnderWay', () => {
+    for (const reply of underWay) {
+      if (reply !== undefined) endWith(reply, unavailable('The service is stopping, try again'));
+    }
+  });
+  /** Also of those whose clients have gone, which nobody tells of their end. */
+  function endWith(reply: FastifyReply, error: AppError): void {
+    release(reply);
+    if (reply.sent) return;
+    void reply.send(error);
+    reply.log = lateLog(reply);
+  }
   app.addHook('onClose', async () => clearInterval(timer));
+}
+
+/**
+ * Fastify takes whatever comes after an answer for a mistake in the handler, and logs an error. Here it was to be
+ * expected: a late success is no news, and a late failure is logged like any other.
+ */
+function lateLog({ request, log }: FastifyReply): FastifyBaseLogger {
+  return Object.assign(Object.create(log) as FastifyBaseLogger, {
+    error: ({ err }: { err: unknown }) => void reportFailure(err, request),
+    warn: () => undefined,
+  });
 }
 
 function tooLate({ request }: FastifyReply): AppError {

@@ -2,8 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyInstance } from 'fastify';
 
-/** Well inside the 10 s that a stop may take: a request has 8 s at most, and hardly one needs one. */
-const CLOSE_BOUND_MS = 4000;
+/**
+ * Well inside the 10 s that a stop may take, with up to 5 s of drain before it and the database after it. A request has
+ * 8 s at most, and hardly one needs one; those that do are told to try again.
+ */
+const CLOSE_BOUND_MS = 3000;
+/** For those answers to go out. */
+const LAST_WORDS_MS = 250;
 const IDLE_CHECK_MS = 50;
 
 /** From now on, answers ask their clients to come back on another connection. */
@@ -15,12 +20,16 @@ export function startDraining(app: FastifyInstance): void {
 
 /**
  * Closes the app. Fastify closes idle connections once; those that become idle later, or that a client has left half
- * open, would keep it waiting, so they are closed as they turn up, and whatever is left after a bound is cut off.
+ * open, would keep it waiting, so they are closed as they turn up. After a bound, requests that still wait are answered
+ * with 503, and whatever is left then is cut off.
  */
 export async function closeApp(app: FastifyInstance): Promise<void> {
   const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS);
   const bound = new AbortController();
-  const cutOff = sleep(CLOSE_BOUND_MS, undefined, { signal: bound.signal })
+  const { signal } = bound;
+  const cutOff = sleep(CLOSE_BOUND_MS, undefined, { signal })
+    .then(() => app.refuseUnderWay())
+    .then(() => sleep(LAST_WORDS_MS, undefined, { signal }))
     .then(() => app.server.closeAllConnections())
     .catch(() => undefined);
   try {

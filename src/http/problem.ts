@@ -29,11 +29,7 @@ export function renderErrors(app: FastifyInstance): void {
 }
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const known = toKnownError(error, request);
-  if (known.status >= 500) {
-    const line = { request_id: request.id, err: known.cause ?? error };
-    request.log[known.status === 503 ? 'warn' : 'error'](line, known.message);
-  }
+  const known = reportFailure(error, request);
   return (
     reply
       .code(known.status)
@@ -43,6 +39,16 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
       .type(PROBLEM_TYPE)
       .send(JSON.stringify(problemDocument(known, request.id)))
   );
+}
+
+/** Logs what is not the caller's doing. @returns what the caller may be told */
+export function reportFailure(error: unknown, request: FastifyRequest): AppError {
+  const known = toKnownError(error, request);
+  if (known.status >= 500) {
+    const line = { request_id: request.id, err: known.cause ?? error };
+    request.log[known.status === 503 ? 'warn' : 'error'](line, known.message);
+  }
+  return known;
 }
 
 /** Any error as what its caller is told. */

@@ -15,6 +15,8 @@ import { AppError } from './errors.ts';
  * - Each call gets its own result or its own error, once. When a lane fails, the calls that it drew get the failure;
  *   if it had drawn none, those that it would have drawn do. No call is lost and none is left waiting.
  * - At most `maxQueue` calls wait; the next one is refused at once.
+ * - A call that has waited for `maxWaitMs` is refused instead of drawn: whoever made it has given up, and may have made
+ *   it again.
  * - `stop` refuses new calls and resolves when every queued one has its answer.
  */
 export interface BatcherOptions<Call, Result> {
@@ -26,6 +28,8 @@ export interface BatcherOptions<Call, Result> {
   maxBatch: number;
   lanes: number;
   maxQueue: number;
+  /** As long as anybody waits for an answer; without it, calls wait for ever. */
+  maxWaitMs?: number;
   /** Told of each batch: how many calls it holds, and how long the first of them has waited, in milliseconds. */
   onBatch?: (size: number, waitedMs: number) => void;
 }
@@ -40,6 +44,13 @@ export interface Batcher<Call, Result> {
 export class QueueFullError extends AppError {
   constructor() {
     super('service_unavailable', 'Too many requests are waiting, try again', RETRY_SOON);
+  }
+}
+
+/** Nothing was done for this call when its time was over. */
+export class WaitedTooLongError extends AppError {
+  constructor() {
+    super('service_unavailable', 'The request took too long, try again', RETRY_SOON);
   }
 }
 
@@ -60,7 +71,7 @@ interface Waiting<Call, Result> {
 }
 
 export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result>): Batcher<Call, Result> {
-  const { work, maxBatch, lanes, maxQueue, onBatch } = options;
+  const { work, maxBatch, lanes, maxQueue, maxWaitMs = Number.POSITIVE_INFINITY, onBatch } = options;
   const queue: Waiting<Call, Result>[] = [];
   let busyLanes = 0;
   let laneWaitsToDraw = false;
@@ -78,13 +89,19 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
     });
   }
 
+  function refuseUntil(time: number): void {
+    while (queue[0] !== undefined && queue[0].since <= time) queue.shift()?.reject(new WaitedTooLongError());
+  }
+
   async function runLane(): Promise<void> {
     let batch: Waiting<Call, Result>[] | undefined;
     const drawBatch = () => {
       if (batch === undefined) {
+        const now = performance.now();
+        refuseUntil(now - maxWaitMs);
         batch = queue.splice(0, maxBatch);
         laneWaitsToDraw = false;
-        onBatch?.(batch.length, performance.now() - (batch[0]?.since ?? 0));
+        if (batch[0] !== undefined) onBatch?.(batch.length, now - batch[0].since);
         wakeLane();
       }
       return batch;

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import closeWithGrace from 'close-with-grace';
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
@@ -37,8 +39,9 @@ export function closeOnSignals(close: () => Promise<void>, onError: (error: unkn
 export class ClosingStack {
   readonly #closers: (() => Promise<unknown>)[] = [];
 
-  add(close: () => Promise<unknown>): void {
-    this.#closers.push(close);
+  /** @param withinMs what has not closed by then is left behind, for the process is about to end */
+  add(close: () => Promise<unknown>, withinMs?: number): void {
+    this.#closers.push(withinMs === undefined ? close : () => bounded(close(), withinMs));
   }
 
   /** Closes everything, also when some of it fails; the first failure is thrown at the end. */
@@ -48,5 +51,15 @@ export class ClosingStack {
       await close().catch((error: unknown) => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
+  }
+}
+
+async function bounded(work: Promise<unknown>, ms: number): Promise<void> {
+  const bound = new AbortController();
+  const late = sleep(ms, undefined, { signal: bound.signal }).catch(() => undefined);
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    bound.abort();
   }
 }

@@ -9,12 +9,15 @@ import type { Order } from './order.ts';
 /*
  * Which orders are overdue: unpaid, and past their time.
  *
- * The database's now() decides, which is the time of the transaction, rounded to the millisecond as every time is
+ * The database's now() decides, the time at which the transaction began, rounded to the millisecond as every time is
  * stored. So what decides is what is written: an order's `order.paid` is always dated before its expires_at, and its
- * `order.expired` never. A transaction begins after the requests that it serves have arrived, so what was overdue then
- * is overdue for it. One that waits for a lock past an order's time may still pay that order: the payment came in time.
- * Which clock it is decides who wins, never whether both do: whoever has the lock on the order's row finds what the one
- * before has made of it.
+ * `order.expired` never (clock_timestamp() would let a transaction that waits expire an order before its time, by its
+ * own date). A transaction begins after the requests that it serves have come, on the lane in the same moment in which
+ * it draws its orders; so what was overdue for them is overdue for it. One that has waited for a lock past an order's
+ * time still pays that order: the payment came in time.
+ *
+ * Clocks decide only which of the two legal ways it is. That it is one of them, and not both, is kept by the lock on the
+ * order's row: whoever has it next finds what has become of the order.
  */
 const overdue = sql<boolean>`(orders.status = 'PENDING' and orders.expires_at <= now()::timestamptz(3))`;
 

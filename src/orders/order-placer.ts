@@ -23,6 +23,8 @@ const MAX_BATCH = 100;
 const LANES = 2;
 /** Half a second of work at full speed. Who comes after that is better off trying again than waiting. */
 const MAX_QUEUE = 5000;
+/** The deadline of requests (app.ts): who has waited for longer was told to try again, perhaps without a key. */
+const MAX_WAIT_MS = 8000;
 
 export interface OrderPlacer {
   /** @throws AppError: the order's refusal, or service_unavailable */
@@ -47,6 +49,7 @@ export function createOrderPlacer({
     maxBatch: MAX_BATCH,
     lanes: LANES,
     maxQueue: MAX_QUEUE,
+    maxWaitMs: MAX_WAIT_MS,
     onBatch: observeBatches(metrics, 'orders'),
   });
 

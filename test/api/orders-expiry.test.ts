@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
+import { startBackground } from '../../src/services.ts';
 import {
   expiredBy,
   letTimePass,
@@ -123,6 +124,19 @@ describe('the sweep', () => {
     expect(await waited()).toBeGreaterThanOrEqual(3600);
     await sweep(service);
     expect(await waited()).toBe(0);
+  });
+
+  test('runs by itself in the background', async () => {
+    const service = await useExpiringService();
+    const { id } = await service.createProduct();
+    const failures: unknown[] = [];
+    const stop = startBackground(service.services, (error) => failures.push(error));
+    const [first] = await placeOverdue(service, 1, [id, 1]);
+    const statusOf = async (order: number | undefined) =>
+      (await service.call('GET', `/orders/${order}`)).body.status as string;
+    await expect.poll(() => statusOf(first), { timeout: 10_000 }).toBe('CANCELED');
+    await stop();
+    expect(failures).toEqual([]);
   });
 
   test('until it comes by, the order shows as PENDING and its stock as reserved', async () => {

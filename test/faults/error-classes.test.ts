@@ -5,6 +5,7 @@ import {
   CommitUncertainError,
   isConnectionLoss,
   isRetryable,
+  NoConnectionError,
   toAppError,
   TransactionRolledBackError,
 } from '../../src/db/pg-errors.ts';
@@ -38,7 +39,16 @@ describe('errors of the database that are 503 with Retry-After', () => {
     ...[...network, ...names].map((code): [string, Error] => [code, networkError(code)]),
     ['every address refused', new AggregateError([networkError('ECONNREFUSED')], '')],
     ...[...lostStates, ...busyStates].map((code): [string, Error] => [code, databaseError(code)]),
-    ['COMMIT not answered', new CommitUncertainError('1', new Error('Connection terminated'))],
+    // At the door, any reason is one; the fault is not in what was asked for.
+    ...['28P01', '3D000', '53300', '55000', '57P03'].map((code): [string, Error] => [
+      `no connection: ${code}`,
+      new NoConnectionError(databaseError(code)),
+    ]),
+    ['no connection to any address', new NoConnectionError(new AggregateError([networkError('EPERM')], ''))],
+    [
+      'COMMIT not answered',
+      new CommitUncertainError({ id: '1', serverRun: null }, new Error('Connection terminated')),
+    ],
     ['COMMIT answered ROLLBACK', new TransactionRolledBackError('ROLLBACK')],
   ];
 

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 
-import { type CommitFault, useProxiedService } from '../support/fault-proxy.ts';
+import { type StatementFault, useProxiedService } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { tally, together } from '../support/race.ts';
 
-const cuts: [string, CommitFault][] = [
+const cuts: [string, StatementFault][] = [
   ['right after COMMIT was sent', 'cut-after'],
   ['before COMMIT arrives', 'cut-before'],
 ];

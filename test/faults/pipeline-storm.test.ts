@@ -68,7 +68,7 @@ test('1,000 buyers order while every connection is killed 60 times, each 50 ms: 
   expect(killed).toBeGreaterThan(KILLS / 2);
   const statuses = tally(answers);
   expect(Object.keys(statuses)).toEqual(['201', '503']);
-  expect(statuses[201]).toBeGreaterThan(1000);
+  expect(statuses[201]).toBeGreaterThan(100);
   const refusals = answers.filter(({ status }) => status === 503);
   expect(new Set(refusals.map(({ headers }) => headers['retry-after']))).toEqual(new Set(['1']));
 

@@ -7,7 +7,7 @@ import { executeLast } from '../../src/db/pipeline.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import type { Tx } from '../../src/db/types.ts';
 import { setForDatabase } from '../support/baskets.ts';
-import { type CommitFault, FaultProxy } from '../support/fault-proxy.ts';
+import { type StatementFault, FaultProxy } from '../support/fault-proxy.ts';
 import { AlteringProxy, insert, type Lane, useLane } from '../support/lane.ts';
 
 test('3 transactions at once: each begins before the one before it is answered, and never 3 are in the pipe', async () => {
@@ -98,7 +98,7 @@ test('transactions of every end follow each other in any order: those that commi
   );
 });
 
-const cuts: [CommitFault, string][] = [
+const cuts: [StatementFault, string][] = [
   ['cut-before', 'before COMMIT arrives'],
   ['cut-after', 'when COMMIT is processed and not answered'],
 ];

@@ -1,8 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 
-import { useProxiedService } from '../support/fault-proxy.ts';
+import { useTestDatabase } from '../support/database.ts';
+import { FaultProxy, useProxiedService } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally } from '../support/race.ts';
+import { KeepAliveClient, startProcess } from '../support/process.ts';
+import { tally, together } from '../support/race.ts';
 import type { Answer } from '../support/service.ts';
 
 /** The request deadline is 8 s; a second more for a slow machine. */
@@ -64,4 +66,50 @@ test('silence from COMMIT on: the request ends with 503 at its deadline of 8 s, 
   expect(retried.headers['idempotency-replayed']).toBe('true');
   expect(await database.query('select from orders')).toHaveLength(1);
   await expectStockAddsUp(database);
+});
+
+test('11 idle connections die without a word: one caller is told so after 5 s, the next 10 are served at once', async () => {
+  const { service, proxy, database } = await useProxiedService();
+  const { id } = await service.createProduct();
+  await together(10, () => service.call('GET', '/orders'));
+  await service.placeOrder(id, 1);
+  expect(service.own.pool.idleCount).toBe(10);
+  proxy.fallSilent();
+  proxy.healNewConnections();
+
+  const first = await timed(service.call('GET', '/orders'));
+  expect(first.status).toBe(503);
+  expect(first.ms).toBeLessThan(DEADLINE_MS);
+  for (let n = 0; n < 5; n++) {
+    const next = await timed(service.call('GET', '/orders'));
+    expect(next.status).toBe(200);
+    expect((await timed(service.call('POST', '/orders', { product_id: id, quantity: 1 }))).status).toBe(201);
+  }
+  await expectStockAddsUp(database);
+});
+
+test('SIGTERM while the database is silent and 20 requests wait for it: each is answered, exit 0 within 10 s', async () => {
+  const database = await useTestDatabase();
+  const proxy = await FaultProxy.start(database.url);
+  onTestFinished(() => proxy.close());
+  const service = await startProcess({ DATABASE_URL: proxy.urlOf(database.url) });
+  const clients = Array.from({ length: 20 }, () => new KeepAliveClient(service.url));
+  // They have their connections; none of them is at the door when it closes.
+  for (const client of clients) expect((await client.call('GET', '/healthz')).status).toBe(200);
+  proxy.fallSilent();
+  const waiting = Promise.allSettled(
+    clients.map((client, n) =>
+      n < 10 ? client.call('POST', '/orders', { product_id: 1, quantity: 1 }) : client.call('GET', '/orders'),
+    ),
+  );
+  // The lists, which were asked for last, have taken the 10 connections of the pool.
+  await expect.poll(() => proxy.silentLeft, { timeout: 10_000 }).toBeGreaterThan(10);
+  const exit = await service.end('SIGTERM');
+  const answers = await waiting;
+  expect(
+    answers.map((answer) => (answer.status === 'fulfilled' ? answer.value.status : answer.reason)),
+  ).toEqual(Array(20).fill(503));
+  for (const client of clients) client.close();
+  expect(exit).toMatchObject({ code: 0, signal: null });
+  expect(exit.ms).toBeLessThan(10_000);
 });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { setForDatabase } from '../support/baskets.ts';
 import { useProxiedService } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { tally, together, useTestService } from '../support/race.ts';
@@ -118,6 +119,21 @@ test('the database has become read-only: writes are 503 with Retry-After, reads 
   expect((await service.call('GET', `/products/${id}`)).status).toBe(200);
 
   await setForAll(service, 'default_transaction_read_only = off');
+  expect((await service.call('POST', '/orders', { product_id: id, quantity: 1 })).status).toBe(201);
+  await expectStockAddsUp(service.database);
+});
+
+test('a failover leaves 11 connections to a database that is read-only: each is given up at its first refused write', async () => {
+  const service = await useTestService();
+  const { id } = await service.createProduct();
+  await setForAll(service, 'default_transaction_read_only = on');
+  // What is open now stays read-only, whatever becomes of the database.
+  await together(10, () => service.call('GET', '/orders'));
+  expect((await service.call('POST', '/orders', { product_id: id, quantity: 1 })).status).toBe(503);
+  await setForDatabase(service.database, 'default_transaction_read_only', 'off');
+  const edit = () => service.call('PATCH', `/products/${id}`, { name: 'Other' });
+  expect(tally(await together(10, edit))).toEqual({ 503: 10 });
+  expect(tally(await together(10, edit))).toEqual({ 200: 10 });
   expect((await service.call('POST', '/orders', { product_id: id, quantity: 1 })).status).toBe(201);
   await expectStockAddsUp(service.database);
 });

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 
 export interface TestDatabase {
+  /** As a service reaches it: directly, or through PgBouncer where a whole project of tests does so. */
   url: string;
   /** Runs SQL on a connection of its own, outside of the service: to look at what is really stored. */
   query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
@@ -22,7 +23,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   // Tests kill backends, this pool's among them.
   pool.on('error', () => undefined);
   return {
-    url: url.href,
+    url: inject('throughPgbouncer') ? throughPgbouncer(url) : url.href,
     async query<R extends pg.QueryResultRow>(text: string, values: unknown[] = []) {
       return (await pool.query<R>(text, values)).rows;
     },
@@ -32,6 +33,12 @@ export async function createTestDatabase(): Promise<TestDatabase> {
       await admin.end();
     },
   };
+}
+
+function throughPgbouncer(database: URL): string {
+  const url = new URL(inject('pgbouncerUrl'));
+  url.pathname = database.pathname;
+  return url.href;
 }
 
 /** A database for one test, dropped when it ends. */

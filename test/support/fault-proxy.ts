@@ -8,10 +8,10 @@ import { useTestService } from './race.ts';
 import type { TestService, TestServiceOptions } from './service.ts';
 
 /**
- * What becomes of a connection at its COMMIT: cut when PostgreSQL has been sent it but nothing has come back; cut
- * before PostgreSQL sees it; or silent, with the COMMIT sent and no answer ever.
+ * What becomes of a connection at a statement: cut when PostgreSQL has been sent it but nothing has come back; cut
+ * before PostgreSQL sees it; silent, with the statement sent and no answer ever; or silent, with the statement held back.
  */
-export type CommitFault = 'cut-after' | 'cut-before' | 'silence';
+export type StatementFault = 'cut-after' | 'cut-before' | 'silence' | 'hold';
 
 /** A TCP proxy between the service and PostgreSQL that reads the protocol just enough to fail at a chosen moment. */
 export class FaultProxy {
@@ -20,7 +20,7 @@ export class FaultProxy {
   #server: Server;
   #port = 0;
   #silent = false;
-  readonly #commitFaults: CommitFault[] = [];
+  #faults: { at: RegExp; fault: StatementFault }[] = [];
 
   private constructor(target: URL) {
     this.#target = { host: target.hostname, port: Number(target.port || 5432) };
@@ -42,18 +42,32 @@ export class FaultProxy {
   }
 
   /** The next COMMITs meet these faults, one each; those after them pass. */
-  failCommits(...faults: CommitFault[]): void {
-    this.#commitFaults.push(...faults);
+  failCommits(...faults: StatementFault[]): void {
+    this.failNext(/^\s*commit\b/i, ...faults);
   }
 
-  /** Faults that no COMMIT has met yet. */
+  /** The next statements of this text meet these faults, one each; those after them pass. */
+  failNext(at: RegExp, ...faults: StatementFault[]): void {
+    this.#faults.push(...faults.map((fault) => ({ at, fault })));
+  }
+
+  /** Faults that no statement has met yet. */
   get faultsLeft(): number {
-    return this.#commitFaults.length;
+    return this.#faults.length;
   }
 
-  /** Connections stay open, new ones are accepted, and no byte gets through in either direction. */
+  /**
+   * Connections stay open, new ones are accepted, and no byte gets through in either direction; nor does the end of a
+   * connection, so what PostgreSQL has begun there stays as it is.
+   */
   fallSilent(): void {
     this.#silent = true;
+  }
+
+  /** New connections are well. Those that are silent stay so for good, as when a router has forgotten them. */
+  healNewConnections(): void {
+    for (const connection of this.#connections) connection.fallSilent();
+    this.#silent = false;
   }
 
   /** Every connection is cut, and new ones are refused. */
@@ -62,6 +76,11 @@ export class FaultProxy {
     this.#server.close();
     this.#cutAll();
     await closed;
+  }
+
+  /** Connections that are silent and that the service has not given up. */
+  get silentLeft(): number {
+    return [...this.#connections].filter((connection) => connection.isWaitedFor()).length;
   }
 
   /** All is well again. Connections that had fallen silent have lost bytes, so they are cut. */
@@ -76,17 +95,24 @@ export class FaultProxy {
 
   async close(): Promise<void> {
     if (this.#server.listening) await this.refuse();
+    this.#cutAll();
   }
 
   #createServer(): Server {
     return createServer((client) => {
       const connection = new Connection(client, connect(this.#target), {
         isSilent: () => this.#silent,
-        nextCommitFault: () => this.#commitFaults.shift(),
+        nextFaultOf: (text) => this.#takeFault(text),
+        onClose: () => this.#connections.delete(connection),
       });
       this.#connections.add(connection);
-      client.on('close', () => this.#connections.delete(connection));
     });
+  }
+
+  #takeFault(text: string): StatementFault | undefined {
+    const met = this.#faults.find(({ at }) => at.test(text));
+    if (met !== undefined) this.#faults = this.#faults.filter((fault) => fault !== met);
+    return met?.fault;
   }
 
   async #listen(): Promise<void> {
@@ -102,7 +128,8 @@ export class FaultProxy {
 
 interface Faults {
   isSilent(): boolean;
-  nextCommitFault(): CommitFault | undefined;
+  nextFaultOf(text: string): StatementFault | undefined;
+  onClose(): void;
 }
 
 class Connection {
@@ -112,6 +139,11 @@ class Connection {
   #pending = Buffer.alloc(0);
   #started = false;
   #silent = false;
+  /** The messages of a statement that is not complete yet, and its text. */
+  #parts: Buffer[] = [];
+  #text: string | undefined;
+  /** Name → text of the statements that were prepared. */
+  readonly #prepared = new Map<string, string>();
 
   constructor(client: Socket, server: Socket, faults: Faults) {
     this.#client = client;
@@ -126,10 +158,22 @@ class Connection {
     server.on('data', (chunk: Buffer) => {
       if (!this.#isSilent() && !client.destroyed) client.write(chunk);
     });
-    client.on('close', () => server.end());
+    client.on('close', () => {
+      if (!this.#isSilent()) server.end();
+      if (server.destroyed) faults.onClose();
+    });
     server.on('close', () => {
       if (!this.#isSilent()) client.destroy();
+      if (client.destroyed) faults.onClose();
     });
+  }
+
+  fallSilent(): void {
+    this.#silent = true;
+  }
+
+  isWaitedFor(): boolean {
+    return this.#isSilent() && !this.#client.destroyed;
   }
 
   cut(): void {
@@ -145,20 +189,36 @@ class Connection {
     if (this.#isSilent()) return;
     this.#pending = Buffer.concat([this.#pending, chunk]);
     for (let message = this.#takeMessage(); message !== undefined; message = this.#takeMessage()) {
-      const fault = isCommit(message) ? this.#faults.nextCommitFault() : undefined;
+      this.#parts.push(message);
+      const type = this.#readType(message);
+      // Parse, Bind, Describe and Execute belong to the statement that ends with its Sync.
+      if ('PBDE'.includes(type)) continue;
+      const statement = Buffer.concat(this.#parts.splice(0));
+      const fault = this.#text === undefined ? undefined : this.#faults.nextFaultOf(this.#text);
+      this.#text = undefined;
       if (fault === 'cut-before') return this.cut();
-      this.#server.write(message);
+      if (fault !== 'hold') this.#server.write(statement);
       if (fault === 'cut-after') {
-        // The bytes of the COMMIT still go out, and the end of the stream behind them.
+        // The bytes of the statement still go out, and the end of the stream behind them.
         this.#server.end();
         this.#client.destroy();
         return;
       }
-      if (fault === 'silence') {
+      if (fault === 'silence' || fault === 'hold') {
         this.#silent = true;
         return;
       }
     }
+  }
+
+  /** Notes the text of the statement that a message belongs to. @returns the message's type; none for the startup's */
+  #readType(message: Buffer): string {
+    const type = message[0] === 0 ? ' ' : String.fromCharCode(message[0] ?? 0);
+    const [first = '', second = ''] = message.toString('latin1', 5).split('\0', 2);
+    if (type === 'Q') this.#text = first;
+    if (type === 'P') this.#prepared.set(first, second);
+    if (type === 'B') this.#text = this.#prepared.get(second);
+    return type;
   }
 
   /** Each message has its type in one byte and its length in four; only the first, the startup, has no type. */
@@ -172,11 +232,6 @@ class Connection {
     this.#started = true;
     return message;
   }
-}
-
-/** A simple query, or a statement being parsed, whose text is COMMIT. */
-function isCommit(message: Buffer): boolean {
-  return /^[QP][^]{4}(?:[^\0]*\0)??\s*commit\b/i.test(message.toString('latin1'));
 }
 
 export interface ProxiedService {

@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { findPgbouncer, PgBouncer } from './pgbouncer.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -14,6 +15,10 @@ declare module 'vitest' {
     adminUrl: string;
     /** The migrated database that every test file clones. */
     templateName: string;
+    /** The same server through PgBouncer; empty where that is not installed. */
+    pgbouncerUrl: string;
+    /** Whether services reach their database that way; set for a whole project, in vitest.config.ts. */
+    throughPgbouncer: boolean | undefined;
   }
 }
 
@@ -30,7 +35,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrateDatabase({ url: template.href, pgbouncer: false, onIdleError: () => undefined });
   project.provide('adminUrl', server.url);
   project.provide('templateName', templateName);
+  const program = findPgbouncer();
+  const pgbouncer = program === undefined ? undefined : await PgBouncer.start(program, server.url);
+  project.provide('pgbouncerUrl', pgbouncer?.urlOf(server.url) ?? '');
   return async () => {
+    await pgbouncer?.stop();
     await query(server.url, `drop database if exists ${templateName} with (force)`);
     await server.stop();
   };

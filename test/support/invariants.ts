@@ -6,7 +6,7 @@ import type { TestDatabase } from './database.ts';
  * The promise of the stock, read from the tables: every counter is what its ledger and the open orders say, the running
  * balances of the ledger are unbroken, every order has its movements and its events.
  */
-export async function expectStockAddsUp(database: TestDatabase): Promise<void> {
+export async function expectStockAddsUp(database: Pick<TestDatabase, 'query'>): Promise<void> {
   expect(await database.query(DRIFT), 'counters against ledger and open orders').toEqual([]);
   expect(await database.query(BROKEN_BALANCE), 'running balances of the ledger').toEqual([]);
   expect(await database.query(WRONG_EFFECTS), 'movements against the states of orders').toEqual([]);

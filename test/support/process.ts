@@ -92,11 +92,13 @@ export function startProcess(env: Record<string, string>): Promise<ServiceProces
 }
 
 /** A database without any schema, dropped when the test ends. */
-export async function useEmptyDatabase(): Promise<Pick<TestDatabase, 'url' | 'query'>> {
-  const admin = new pg.Pool({ connectionString: inject('adminUrl'), max: 1 });
+export async function useEmptyDatabase(
+  adminUrl: string = inject('adminUrl'),
+): Promise<Pick<TestDatabase, 'url' | 'query'>> {
+  const admin = new pg.Pool({ connectionString: adminUrl, max: 1 });
   const name = `oi_test_empty_${process.pid}_${randomBytes(4).toString('hex')}`;
   await admin.query(`create database ${name} template template0`);
-  const url = new URL(inject('adminUrl'));
+  const url = new URL(adminUrl);
   url.pathname = `/${name}`;
   const pool = new pg.Pool({ connectionString: url.href, max: 1 });
   pool.on('error', () => undefined);

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { type Logger, pino } from 'pino';
+import { inject } from 'vitest';
 
 import { buildApp } from '../../src/app.ts';
 import { requireReady } from '../../src/db/connect.ts';
@@ -62,7 +63,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const own = createDatabase({
     url: database.url,
     poolSize: options.poolSize ?? 10,
-    pgbouncer: false,
+    pgbouncer: inject('throughPgbouncer') ?? false,
     onIdleError: () => undefined,
   });
   const services = createServices({

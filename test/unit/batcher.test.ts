@@ -3,7 +3,7 @@ import { setImmediate as macrotask } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
 
-import { createBatcher, QueueFullError, StoppedError } from '../../src/lib/batcher.ts';
+import { createBatcher, QueueFullError, StoppedError, WaitedTooLongError } from '../../src/lib/batcher.ts';
 import { trips, watchedBatcher } from '../support/watched-batcher.ts';
 
 /** Whether a promise has settled by now, once everything that could run has run. */
@@ -153,6 +153,35 @@ test('a full queue of 3: the 4th waiting call is refused at once, and the 4 befo
   await macrotask();
   underWay[2]?.();
   expect(await Promise.all([...accepted, next])).toEqual([0, 1, 2, 3, 5]);
+});
+
+test('a call that has waited for 8 s is refused when its turn comes, and not worked on; one of 7.9 s is', async () => {
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(0);
+  const underWay: (() => void)[] = [];
+  const batches: (readonly number[])[] = [];
+  const batcher = createBatcher<number, number>({
+    work: async (draw) => {
+      const calls = draw();
+      batches.push(calls);
+      await new Promise<void>((resolve) => underWay.push(resolve));
+      return calls;
+    },
+    maxBatch: 10,
+    lanes: 1,
+    maxQueue: 10,
+    maxWaitMs: 8000,
+  });
+  const first = batcher.submit(1);
+  const gone = batcher.submit(2);
+  clock.mockReturnValue(100);
+  const patient = batcher.submit(3);
+  clock.mockReturnValue(8000);
+  underWay[0]?.();
+  await expect(gone).rejects.toBeInstanceOf(WaitedTooLongError);
+  underWay[1]?.();
+  expect(await Promise.all([first, patient])).toEqual([1, 3]);
+  expect(batches).toEqual([[1], [3]]);
+  clock.mockRestore();
 });
 
 test('one error of work is the error of each of its calls, the very same; the next batch is none the wiser', async () => {
