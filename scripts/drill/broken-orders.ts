@@ -38,17 +38,19 @@ export async function placeBroken(
   const items = body.items ?? [{ product_id: body.product_id ?? 0, quantity: body.quantity ?? 0 }];
   // The first fault: what is read here may be sold before it is written.
   const early = fault === 'check-outside-lock' ? await readProducts(pool, items, '') : undefined;
-  return inBrokenTransaction(pool, async (client) => {
+  const { status, answer } = await inBrokenTransaction(pool, async (client) => {
     const products = early ?? (await readProducts(client, sorted(items, fault), ' for update'));
     for (const { product_id: id, quantity } of items) {
       const { on_hand, reserved } = products.get(id) as ProductRow;
       const available = Number(on_hand) - Number(reserved);
       if (available >= quantity) continue;
       const detail = `Insufficient stock. Available: ${available}, Requested: ${quantity}`;
-      return reply.code(409).send({ code: 'insufficient_stock', detail });
+      return { status: 409, answer: { code: 'insufficient_stock', detail } };
     }
-    return reply.code(201).send(await writeOrder(client, body.customer_email ?? null, items, products));
+    const order = await writeOrder(client, body.customer_email ?? null, items, products);
+    return { status: 201, answer: order };
   });
+  return reply.code(status).send(answer);
 }
 
 /** The second fault is that nobody looks at the Idempotency-Key. The third is to lock as the basket has it. */

@@ -19,6 +19,8 @@ export interface Ground {
 }
 
 export interface OwnGround {
+  /** PostgreSQL finds a deadlock, and counts it, before lock_timeout ends it as a wait like any other. */
+  countsDeadlocks: boolean;
   /** SQL on a connection of its own. */
   query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<R[]>;
   /** SIGKILL for an instance, which is then started again at its address. */
@@ -56,7 +58,7 @@ async function openOwn(run: DrillRun, { fault, env = {} }: GroundOptions): Promi
   const { opened, children, options } = run;
   const postgres = await openPostgres(opened, options.databaseUrl, 'drill');
   const databaseUrl = await postgres.createDatabase('shop');
-  await tellDeadlocksSoon(postgres.url, databaseUrl);
+  const countsDeadlocks = await tellDeadlocksSoon(postgres.url, databaseUrl);
   opened.add(() => children.stopAll());
   const settings = { WEBHOOK_SECRET, ...env, DATABASE_URL: databaseUrl };
   const instances: ServiceProcess[] = [];
@@ -70,6 +72,7 @@ async function openOwn(run: DrillRun, { fault, env = {} }: GroundOptions): Promi
         : 'on a PostgreSQL of their own.'),
   );
   const own: OwnGround = {
+    countsDeadlocks,
     query: (text, values) => onceQuery(databaseUrl, text, values),
     async killAndRestart(instance) {
       const killed = instances[instance] as ServiceProcess;
@@ -101,14 +104,17 @@ async function startBroken(children: Children, fault: Fault, databaseUrl: string
   return clients;
 }
 
-/** A deadlock is to be found, and counted, before lock_timeout ends it as a wait like any other. */
-async function tellDeadlocksSoon(adminUrl: string, databaseUrl: string): Promise<void> {
+/** @returns whether it could be done: only a superuser may */
+async function tellDeadlocksSoon(adminUrl: string, databaseUrl: string): Promise<boolean> {
   const name = new URL(databaseUrl).pathname.slice(1);
   const text = `alter database ${name} set deadlock_timeout = '200ms'`;
-  await onceQuery(adminUrl, text).catch((error: unknown) => {
-    // Only a superuser may; without it, whoever waits in a circle is still told 503.
-    if ((error as { code?: string }).code !== '42501') throw error;
-  });
+  try {
+    await onceQuery(adminUrl, text);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === '42501') return false;
+    throw error;
+  }
 }
 
 /** On a connection that is opened for it: one that is kept would be among those that a drill kills. */
