@@ -226,6 +226,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     const before = performance.now();
     const error = await refusal(start({ dataDir: folder, serverSettings: { shared_buffers: 'lots' } }));
     expect(error.message).toContain('invalid value for parameter "shared_buffers": "lots"');
-    expect(performance.now() - before).toBeLessThan(8_000);
+    // At once, and not when its patience for a server that may still be on its way is over (15 s).
+    expect(performance.now() - before).toBeLessThan(15_000);
   });
 });
