@@ -15,24 +15,40 @@ beforeAll(async () => {
 afterAll(() => postgres.remove());
 
 /** Crashes at a moment when nobody has written to disk what is not committed, its transaction ids among it. */
-async function crashWithoutTrace(prepare: () => Promise<unknown>): Promise<void> {
+async function crashWithoutTrace(crash: Crash, prepare: () => Promise<number>): Promise<void> {
   const writers = await postgres.query<{ pid: number }>(
     'postgres',
     "select pid from pg_stat_activity where backend_type in ('walwriter', 'background writer', 'checkpointer')",
   );
   for (const { pid } of writers) postgres.freeze(pid);
-  await prepare();
-  const stopped = postgres.stop('immediate');
+  const crashed = crash(await prepare());
   // They shall find the order to quit when they go on.
-  const isUp = () =>
-    postgres.query('postgres', 'select').then(
-      () => true,
-      () => false,
-    );
   await expect.poll(isUp, { interval: 2, timeout: 10_000 }).toBe(false);
   postgres.thaw();
-  await stopped;
+  await crashed;
+  await expect.poll(isUp, { interval: 10, timeout: 20_000 }).toBe(true);
 }
+
+const isUp = () =>
+  postgres.query('postgres', 'select').then(
+    () => true,
+    () => false,
+  );
+
+/** Given the backend of the order's transaction. */
+type Crash = (pid: number) => Promise<void>;
+
+const crashes: [string, Crash][] = [
+  [
+    'is stopped at once and started again',
+    async () => {
+      await postgres.stop('immediate');
+      await postgres.start();
+    },
+  ],
+  // The postmaster lives on, and begins anew by itself.
+  ['loses a backend to kill -9', async (pid) => void process.kill(pid, 'SIGKILL')],
+];
 
 const statusOf = (id: string) =>
   postgres.query<{ status: string }>('postgres', 'select pg_xact_status($1::xid8) as status', [id]);
@@ -49,44 +65,49 @@ async function reuse(id: string): Promise<void> {
   }
 }
 
-test('PostgreSQL crashes under a COMMIT and gives its id to another transaction that commits: 503, not 201', async () => {
-  const database = await postgres.createDatabase();
-  const proxy = await FaultProxy.start(database.url);
-  onTestFinished(() => proxy.close());
-  const service = await useTestService({ database: { ...database, url: proxy.urlOf(database.url) } });
-  const { id } = await service.createProduct();
-  await service.placeOrder(id, 1);
-  const order = () =>
-    service.call('POST', '/orders', { product_id: id, quantity: 1 }, { 'idempotency-key': 'crash' });
+test.each(crashes)(
+  'PostgreSQL %s under a COMMIT, and gives its id to another transaction: 503, not 201',
+  async (_how, crash) => {
+    const database = await postgres.createDatabase();
+    const proxy = await FaultProxy.start(database.url);
+    onTestFinished(() => proxy.close());
+    const service = await useTestService({ database: { ...database, url: proxy.urlOf(database.url) } });
+    const { id } = await service.createProduct();
+    await service.placeOrder(id, 1);
+    const order = () =>
+      service.call('POST', '/orders', { product_id: id, quantity: 1 }, { 'idempotency-key': 'crash' });
 
-  const holders = () =>
-    database.query<{ xid: string }>(
-      `select backend_xid::text as xid from pg_stat_activity
-        where state = 'idle in transaction' and application_name = 'orders-inventory' and backend_xid is not null`,
-    );
-  let answering: Promise<Answer> | undefined;
-  let xid = '';
-  await crashWithoutTrace(async () => {
-    proxy.failCommits('hold');
-    answering = order();
-    await expect
-      .poll(async () => proxy.faultsLeft + (await holders()).length, { interval: 2, timeout: 10_000 })
-      .toBe(1);
-    xid = (await holders())[0]?.xid ?? '';
-    await proxy.refuse();
-  });
-  await postgres.start();
-  await reuse(xid);
-  // Whoever asks what became of the order's transaction is told that it is stored; it is not the order's any more.
-  expect(await statusOf(xid)).toEqual([{ status: 'committed' }]);
-  await proxy.restore();
+    const holders = () =>
+      database.query<{ pid: number; xid: string }>(
+        `select pid, backend_xid::text as xid from pg_stat_activity
+        where state = 'idle in transaction' and datname = current_database() and backend_xid is not null`,
+      );
+    let answering: Promise<Answer> | undefined;
+    let xid = '';
+    await crashWithoutTrace(crash, async () => {
+      proxy.failCommits('hold');
+      answering = order();
+      await expect
+        .poll(async () => proxy.faultsLeft + (await holders()).length, { interval: 2, timeout: 10_000 })
+        .toBe(1);
+      const [holder] = await holders();
+      if (holder === undefined) throw new Error('the order has no transaction');
+      xid = holder.xid;
+      await proxy.refuse();
+      return holder.pid;
+    });
+    await reuse(xid);
+    // Whoever asks what became of the order's transaction is told that it is stored; it is not the order's any more.
+    expect(await statusOf(xid)).toEqual([{ status: 'committed' }]);
+    await proxy.restore();
 
-  const answer = await answering;
-  expect(answer?.status).toBe(503);
-  expect(answer?.headers['retry-after']).toBe('1');
-  const retried = await order();
-  expect(retried.status).toBe(201);
-  expect(retried.headers).not.toHaveProperty('idempotency-replayed');
-  expect(await database.query('select from orders')).toHaveLength(2);
-  await expectStockAddsUp(database);
-});
+    const answer = await answering;
+    expect(answer?.status).toBe(503);
+    expect(answer?.headers['retry-after']).toBe('1');
+    const retried = await order();
+    expect(retried.status).toBe(201);
+    expect(retried.headers).not.toHaveProperty('idempotency-replayed');
+    expect(await database.query('select from orders')).toHaveLength(2);
+    await expectStockAddsUp(database);
+  },
+);
