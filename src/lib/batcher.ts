@@ -35,8 +35,11 @@ export interface BatcherOptions<Call, Result> {
 }
 
 export interface Batcher<Call, Result> {
-  /** @throws QueueFullError, StoppedError, what `work` threw, or the call's own error */
-  submit(call: Call): Promise<Result>;
+  /**
+   * @param since when its caller began to wait, for a call that is made again
+   * @throws QueueFullError, StoppedError, WaitedTooLongError, what `work` threw, or the call's own error
+   */
+  submit(call: Call, since?: number): Promise<Result>;
   stop(): Promise<void>;
 }
 
@@ -89,8 +92,18 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
     });
   }
 
-  function refuseUntil(time: number): void {
-    while (queue[0] !== undefined && queue[0].since <= time) queue.shift()?.reject(new WaitedTooLongError());
+  /** Takes a batch from the queue, without those who have waited for too long. */
+  function takeBatch(now: number): Waiting<Call, Result>[] {
+    const batch: Waiting<Call, Result>[] = [];
+    let taken = 0;
+    for (const waiting of queue) {
+      if (batch.length === maxBatch) break;
+      taken++;
+      if (now - waiting.since < maxWaitMs) batch.push(waiting);
+      else waiting.reject(new WaitedTooLongError());
+    }
+    queue.splice(0, taken);
+    return batch;
   }
 
   async function runLane(): Promise<void> {
@@ -98,8 +111,7 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
     const drawBatch = () => {
       if (batch === undefined) {
         const now = performance.now();
-        refuseUntil(now - maxWaitMs);
-        batch = queue.splice(0, maxBatch);
+        batch = takeBatch(now);
         laneWaitsToDraw = false;
         if (batch[0] !== undefined) onBatch?.(batch.length, now - batch[0].since);
         wakeLane();
@@ -115,11 +127,11 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
   }
 
   return {
-    submit(call) {
+    submit(call, since = performance.now()) {
       if (stopped !== undefined) return Promise.reject(new StoppedError());
       if (queue.length >= maxQueue) return Promise.reject(new QueueFullError());
       return new Promise((resolve, reject) => {
-        queue.push({ call, since: performance.now(), resolve, reject });
+        queue.push({ call, since, resolve, reject });
         wakeLane();
       });
     },

@@ -2,6 +2,7 @@ import { isLockTimeout } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
 import { createBatcher } from '../lib/batcher.ts';
+import { runInHalves } from '../lib/halving.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { InsufficientStock } from '../inventory/stock-change.ts';
 import { expireOverdueHolds } from './expire-orders.ts';
@@ -27,25 +28,32 @@ export function releaseHolds(
   placer: OrderPlacer,
   { db, metrics }: { db: Db; metrics: Metrics },
 ): OrderPlacer {
+  async function expireHolds(calls: readonly (readonly number[])[]): Promise<undefined[]> {
+    const productIds = [...new Set(calls.flat())];
+    const expired = await inTransaction(db, (tx) => expireOverdueHolds(tx, productIds));
+    metrics.ordersExpired.inc({ by: 'order' }, expired);
+    return calls.map(() => undefined);
+  }
+
   // One lane: the second of two would only wait for the first one's locks.
   const batcher = createBatcher<readonly number[], undefined>({
-    async work(draw) {
-      const calls = draw();
-      const productIds = [...new Set(calls.flat())];
-      const expired = await inTransaction(db, (tx) => expireOverdueHolds(tx, productIds));
-      metrics.ordersExpired.inc({ by: 'order' }, expired);
-      return calls.map(() => undefined);
-    },
+    work: (draw) =>
+      runInHalves<readonly number[], undefined | Error>(draw(), {
+        run: expireHolds,
+        // Only who needs what somebody holds for so long goes without.
+        mayBeOneCalls: isLockTimeout,
+        refusalOf: (_call, error) => error as Error,
+      }),
     maxBatch: MAX_BATCH,
     lanes: 1,
     maxQueue: MAX_QUEUE,
   });
 
   return {
-    async place(placement) {
+    async place(placement, since = performance.now()) {
       for (let round = 1; ; round++) {
         try {
-          return await placer.place(placement);
+          return await placer.place(placement, since);
         } catch (refusal) {
           const isHeld = refusal instanceof InsufficientStock && refusal.heldByOverdue;
           if (!isHeld || round > ROUNDS_MAX) throw refusal;

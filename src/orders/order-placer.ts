@@ -27,8 +27,11 @@ const MAX_QUEUE = 5000;
 const MAX_WAIT_MS = 8000;
 
 export interface OrderPlacer {
-  /** @throws AppError: the order's refusal, or service_unavailable */
-  place(placement: Placement): Promise<Once<Order>>;
+  /**
+   * @param since when its caller began to wait, in the milliseconds of `performance`; now, unless it is placed again
+   * @throws AppError: the order's refusal, or service_unavailable
+   */
+  place(placement: Placement, since?: number): Promise<Once<Order>>;
   /** Places what is queued, and refuses what comes after. */
   stop(): Promise<void>;
 }
@@ -77,7 +80,7 @@ export function createOrderPlacer({
     }
   }
 
-  return { place: (placement) => batcher.submit(placement), stop: () => batcher.stop() };
+  return { place: (placement, since) => batcher.submit(placement, since), stop: () => batcher.stop() };
 }
 
 /** A failure that may lie in one order, or in what one order waits for. */

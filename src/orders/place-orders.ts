@@ -53,6 +53,8 @@ export async function placeOrders(
   placements: readonly Placement[],
   { ttlMinutes, skipLocked = false }: { ttlMinutes: number; skipLocked?: boolean },
 ): Promise<PlacedBatch> {
+  // Everybody who waited has given up.
+  if (placements.length === 0) return { results: [], expired: 0 };
   const productIds = [
     ...new Set(placements.flatMap(({ order }) => order.items.map(({ productId }) => productId))),
   ];

@@ -29,9 +29,15 @@ export async function insertPaymentEvents(
   const events = rows.map(({ event }) => event);
   const identities = textArray(events.map(({ identity }) => identity));
   const inserted = await sql<{ id: number; identity: string }>`
-    with refused as (
-      delete from webhook_refusals
+    with locked as materialized (
+      -- In the order of writeRefusals, which may be storing the same ones.
+      select id from webhook_refusals
        where verdict = 'valid' and identity = any(${identities}::text[])
+       order by verdict, identity collate "C"
+         for update
+    ), refused as (
+      delete from webhook_refusals
+       where id in (select id from locked)
       returning id, identity, deliveries, received_at, last_delivered_at
     )
     insert into payment_events

@@ -1,4 +1,4 @@
-import { toAppError } from '../db/pg-errors.ts';
+import { isLockTimeout, toAppError } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
 import { createBatcher } from '../lib/batcher.ts';
@@ -15,6 +15,9 @@ const MAX_BATCH = 50;
 const LANES = 2;
 /** A few seconds of work. Past it, providers try again by themselves. */
 const MAX_QUEUE = 2000;
+
+/** Half of a request's deadline: the other half has gone into waiting for the lock and for the batch before. */
+const EACH_MS = 4000;
 
 export type PaymentService = ReturnType<typeof createPaymentService>;
 
@@ -38,12 +41,33 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
     return deliveries.map((delivery) => results.get(delivery) as ApplyResult);
   }
 
+  const together = (group: readonly Delivery[]) => inTransaction(db, (tx) => applyPayments(tx, group));
+
   function applyGroup(group: readonly Delivery[]): Promise<ApplyResult[]> {
     return runInHalves(group, {
-      run: (part) => inTransaction(db, (tx) => applyPayments(tx, part)),
+      run: (part) => together(part).catch((error: unknown) => applyEach(part, error)),
       mayBeOneCalls: (error) => toAppError(error)?.status !== 503,
       refusalOf: (_delivery, error) => refusalOf(error),
     });
+  }
+
+  /**
+   * Somebody holds one of the orders, or a product of it, for longer than a transaction may wait: one by one, only the
+   * events of that order suffer. In halves, each of them that holds one would wait as long again.
+   */
+  async function applyEach(group: readonly Delivery[], error: unknown): Promise<ApplyResult[]> {
+    if (!isLockTimeout(error) || group.length === 1) throw error;
+    const giveUpAt = performance.now() + EACH_MS;
+    const results: ApplyResult[] = [];
+    for (const delivery of group) {
+      const isLate = performance.now() > giveUpAt;
+      const [result] = isLate
+        ? [refusalOf(error)]
+        : await together([delivery]).catch((reason: unknown) => [refusalOf(reason)]);
+      // One for one.
+      results.push(result as ApplyResult);
+    }
+    return results;
   }
 
   return {

@@ -35,12 +35,19 @@ export async function writeRefusals(tx: Tx, refusals: readonly CountedRefusal[])
         ${textArray(refusals.map((r) => r.lastDeliveredAt))}::timestamptz[]
       ) as a (verdict, identity, scheme, event_type, order_id, unsigned_event_id, reason, detail, raw_body, body_bytes,
               request_id, deliveries, received_at, last_delivered_at)
+    ), locked as materialized (
+      select e.id, a.deliveries, a.last_delivered_at
+        from arrived a join payment_events e using (identity)
+       where a.verdict = 'valid'
+       -- In the order of countRepeats, which may be counting the same ones.
+       order by e.id
+         for no key update of e
     ), known as (
       update payment_events e
-         set deliveries = e.deliveries + a.deliveries,
-             last_delivered_at = greatest(coalesce(e.last_delivered_at, e.received_at), a.last_delivered_at)
-        from arrived a
-       where a.verdict = 'valid' and e.identity = a.identity
+         set deliveries = e.deliveries + locked.deliveries,
+             last_delivered_at = greatest(coalesce(e.last_delivered_at, e.received_at), locked.last_delivered_at)
+        from locked
+       where e.id = locked.id
       returning e.identity
     )
     insert into webhook_refusals as stored
@@ -88,11 +95,15 @@ export async function deleteRefusal(db: Db, id: number): Promise<void> {
   await db.deleteFrom('webhook_refusals').where('id', '=', id).execute();
 }
 
+/** Without those that were applied since and wait for the purge. */
 export async function countFailed(db: Db): Promise<number> {
   const { count } = await db
-    .selectFrom('webhook_refusals')
+    .selectFrom('webhook_refusals as r')
     .select((eb) => eb.fn.countAll<number>().as('count'))
     .where('verdict', '=', 'valid' satisfies Verdict)
+    .where(({ not, exists, selectFrom }) =>
+      not(exists(selectFrom('payment_events as e').select('e.id').whereRef('e.identity', '=', 'r.identity'))),
+    )
     .executeTakeFirstOrThrow();
   return count;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { connectForeign } from '../support/baskets.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { eventsOf, tally, together, useTestService } from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
@@ -137,3 +138,25 @@ test.each(permutations.map((order) => order.join()))(
     await expectStockAddsUp(service.database);
   },
 );
+
+test('somebody holds a product for longer than a transaction may wait: only the failed payment that needs it gets 503', async () => {
+  const service = await useTestService();
+  const held = (await service.createProduct({ stock: 10 })).id;
+  const free = (await service.createProduct({ stock: 10 })).id;
+  const orders = await Promise.all([held, free, free, held].map((id) => service.placeOrder(id, 1)));
+  const foreign = await connectForeign(service.database);
+  await foreign.query('begin');
+  await foreign.query('select from products where id = $1 for update', [held]);
+  // The first is on its way alone; the others share a transaction with the one that needs the product.
+  const types = ['succeeded', 'failed', 'succeeded', 'failed'];
+  const answers = await Promise.all(
+    [orders[0], ...orders].map((order, index) =>
+      service.pay({ event_type: `payment.${types[index - 1] ?? 'succeeded'}`, order_id: order?.id }),
+    ),
+  );
+  await foreign.query('rollback');
+  expect(answers.slice(2, 4).map(({ status }) => status)).toEqual([200, 200]);
+  expect(answers[4]?.status).toBe(503);
+  expect((await service.pay({ event_type: 'payment.failed', order_id: orders[3]?.id })).status).toBe(200);
+  await expectStockAddsUp(service.database);
+});

@@ -175,9 +175,12 @@ test('a call that has waited for 8 s is refused when its turn comes, and not wor
   const gone = batcher.submit(2);
   clock.mockReturnValue(100);
   const patient = batcher.submit(3);
+  // Made again, by somebody who has waited from the start.
+  const again = batcher.submit(4, 0);
   clock.mockReturnValue(8000);
   underWay[0]?.();
   await expect(gone).rejects.toBeInstanceOf(WaitedTooLongError);
+  await expect(again).rejects.toBeInstanceOf(WaitedTooLongError);
   underWay[1]?.();
   expect(await Promise.all([first, patient])).toEqual([1, 3]);
   expect(batches).toEqual([[1], [3]]);
