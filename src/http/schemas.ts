@@ -138,7 +138,7 @@ export const Problem = Type.Object(
         status: 404,
         detail: 'Product not found',
         code: 'product_not_found',
-        request_id: 'a1b2c3',
+        request_id: 'BTBf4LRhayFa-2',
       },
     ],
   },

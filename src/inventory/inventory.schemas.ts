@@ -30,7 +30,7 @@ const movement = {
   reserved_after: 3,
   order_id: null,
   actor: 'anonymous',
-  request_id: 'a1b2c3',
+  request_id: 'BTBf4LRhayFa-2',
   reason: 'damaged',
   note: 'Fell off the shelf',
   created_at: '2026-01-02T03:04:05.678Z',

@@ -163,7 +163,7 @@ export const OrderHistorySchema = Type.Array(
           actor: 'anonymous',
           cause: 'placed',
           version: 1,
-          request_id: 'a1b2c3',
+          request_id: 'BTBf4LRhayFa-2',
           refund_due: false,
         },
         {

@@ -10,8 +10,7 @@ import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
-import { settleKeptRefunds } from '../payments/kept-refunds.ts';
-import { lockKeptRefunds } from '../payments/payment-exception.repository.ts';
+import { settleKeptRefunds, takeKeptRefunds } from '../payments/kept-refunds.ts';
 import { decideOrder } from './decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
 import { expireOverdue } from './expire-orders.ts';
@@ -113,7 +112,7 @@ async function moveOrder(
   const [expired] = await expireOverdue(tx, current, caller);
   if (expired !== undefined) return { order: expired, hasExpired: true };
   requireVersion(ifMatch, current);
-  const kept = to === 'PAID' ? await lockKeptRefunds(tx, [id]) : [];
+  const kept = to === 'PAID' ? await takeKeptRefunds(tx, [id]) : [];
   const way: Pick<Transition, 'steps' | 'refundDue'> =
     kept.length > 0 ? { steps: [to, 'CANCELED'], refundDue: false } : { steps: [to] };
   const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);

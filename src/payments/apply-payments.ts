@@ -8,10 +8,10 @@ import { lockOrders } from '../orders/order.repository.ts';
 import { applyTransitions } from '../orders/order-transition.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { Order } from '../orders/order.ts';
-import { settleKeptRefunds } from './kept-refunds.ts';
+import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 import { exceptionEvent } from './payment-exception.ts';
-import { insertPaymentExceptions, type KeptRefund, lockKeptRefunds } from './payment-exception.repository.ts';
+import { insertPaymentExceptions, type KeptRefund } from './payment-exception.repository.ts';
 import { countRepeats, findPaymentEvents, insertPaymentEvents } from './payment.repository.ts';
 import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
 
@@ -118,7 +118,7 @@ function toResult(decision: PaymentDecision, orderId: number | null): PaymentRes
 
 /** @returns the orders that were moved, by their ids */
 async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map<number, Order>> {
-  const keptRefunds = await takeKeptRefunds(tx, accepted);
+  const keptRefunds = await cancelByKeptRefunds(tx, accepted);
   const eventIds = await insertPaymentEvents(
     tx,
     accepted.map(({ event, caller, decision, steps }) => ({
@@ -148,9 +148,9 @@ async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map
 }
 
 /** A refund that was kept cancels as soon as its payment has come. */
-async function takeKeptRefunds(tx: Tx, accepted: readonly Accepted[]): Promise<KeptRefund[]> {
+async function cancelByKeptRefunds(tx: Tx, accepted: readonly Accepted[]): Promise<KeptRefund[]> {
   const paying = accepted.filter(({ steps }) => steps.at(-1) === 'PAID');
-  const kept = await lockKeptRefunds(
+  const kept = await takeKeptRefunds(
     tx,
     paying.flatMap(({ order }) => order?.id ?? []),
   );

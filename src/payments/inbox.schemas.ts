@@ -74,7 +74,7 @@ export const InboxDeliverySchema = Type.Object(
         deliveries: 3,
         received_at: '2026-01-02T03:04:05.678Z',
         last_delivered_at: '2026-01-02T03:20:05.678Z',
-        request_id: 'a1b2c3',
+        request_id: 'BTBf4LRhayFa-2',
         raw_body: '{"event_type":"payment.succeeded","event_id":"evt_0001","order_id":1,"amount":59.98}',
         raw_body_encoding: 'utf-8',
         raw_body_bytes: 84,

@@ -2,7 +2,16 @@ import type { Tx } from '../db/types.ts';
 import { insertEvents } from '../events/event.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { exceptionEvent } from './payment-exception.ts';
-import { type KeptRefund, resolveExceptions } from './payment-exception.repository.ts';
+import { type KeptRefund, lockKeptRefunds, resolveExceptions } from './payment-exception.repository.ts';
+
+/**
+ * The refunds of the whole total that came before the payment of one of these orders, whose rows the caller has locked.
+ * Nobody else can resolve them until the transaction ends. Who finds some cancels the order together with paying it, and
+ * then settles them.
+ */
+export function takeKeptRefunds(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]> {
+  return lockKeptRefunds(tx, orderIds);
+}
 
 /**
  * Closes the exceptions of refunds that were kept for a payment, now that it has come and this transaction has canceled
