@@ -92,26 +92,12 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
     });
   }
 
-  /** Takes a batch from the queue, without those who have waited for too long. */
-  function takeBatch(now: number): Waiting<Call, Result>[] {
-    const batch: Waiting<Call, Result>[] = [];
-    let taken = 0;
-    for (const waiting of queue) {
-      if (batch.length === maxBatch) break;
-      taken++;
-      if (now - waiting.since < maxWaitMs) batch.push(waiting);
-      else waiting.reject(new WaitedTooLongError());
-    }
-    queue.splice(0, taken);
-    return batch;
-  }
-
   async function runLane(): Promise<void> {
     let batch: Waiting<Call, Result>[] | undefined;
     const drawBatch = () => {
       if (batch === undefined) {
         const now = performance.now();
-        batch = takeBatch(now);
+        batch = takeBatch(queue, now, { maxBatch, maxWaitMs });
         laneWaitsToDraw = false;
         if (batch[0] !== undefined) onBatch?.(batch.length, now - batch[0].since);
         wakeLane();
@@ -143,6 +129,24 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
       await stopped.promise;
     },
   };
+}
+
+/** Takes the first of the queue, and refuses those among them who have waited for too long. */
+function takeBatch<Call, Result>(
+  queue: Waiting<Call, Result>[],
+  now: number,
+  { maxBatch, maxWaitMs }: { maxBatch: number; maxWaitMs: number },
+): Waiting<Call, Result>[] {
+  const batch: Waiting<Call, Result>[] = [];
+  let taken = 0;
+  for (const waiting of queue) {
+    if (batch.length === maxBatch) break;
+    taken++;
+    if (now - waiting.since < maxWaitMs) batch.push(waiting);
+    else waiting.reject(new WaitedTooLongError());
+  }
+  queue.splice(0, taken);
+  return batch;
 }
 
 function settle<Call, Result>(

@@ -101,9 +101,13 @@ export async function countFailed(db: Db): Promise<number> {
     .selectFrom('webhook_refusals as r')
     .select((eb) => eb.fn.countAll<number>().as('count'))
     .where('verdict', '=', 'valid' satisfies Verdict)
-    .where(({ not, exists, selectFrom }) =>
-      not(exists(selectFrom('payment_events as e').select('e.id').whereRef('e.identity', '=', 'r.identity'))),
-    )
+    .where((eb) => {
+      const applied = eb
+        .selectFrom('payment_events as e')
+        .select('e.id')
+        .whereRef('e.identity', '=', 'r.identity');
+      return eb.not(eb.exists(applied));
+    })
     .executeTakeFirstOrThrow();
   return count;
 }

@@ -148,10 +148,10 @@ test('somebody holds a product for longer than a transaction may wait: only the 
   await foreign.query('begin');
   await foreign.query('select from products where id = $1 for update', [held]);
   // The first is on its way alone; the others share a transaction with the one that needs the product.
-  const types = ['succeeded', 'failed', 'succeeded', 'failed'];
+  const outcomes = ['succeeded', 'failed', 'succeeded', 'failed'];
   const answers = await Promise.all(
     [orders[0], ...orders].map((order, index) =>
-      service.pay({ event_type: `payment.${types[index - 1] ?? 'succeeded'}`, order_id: order?.id }),
+      service.pay({ event_type: `payment.${outcomes[index - 1] ?? 'succeeded'}`, order_id: order?.id }),
     ),
   );
   await foreign.query('rollback');
