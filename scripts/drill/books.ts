@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import {
   type Answer,
   expectStatus,
+  nextPath,
   type Order,
   type OrderStatus,
   type Product,
@@ -69,7 +70,7 @@ export class Books {
     while (path !== undefined) {
       const answer: Answer<StoredOrder[]> = await this.#client.call('GET', path);
       orders.push(...expectStatus(answer, 200).body);
-      path = /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1];
+      path = nextPath(this.#client, answer);
     }
     return orders;
   }

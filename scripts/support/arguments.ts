@@ -37,7 +37,8 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptEnv
     throw new UsageError(`BASE_URL must look like https://shop.example.com, not "${baseUrl}".`);
   }
   return {
-    baseUrl: baseUrl.replace(/\/+$/, ''),
+    // As URLs are written, so that links in answers can be held against it.
+    baseUrl: new URL(baseUrl).href.replace(/\/+$/, ''),
     webhookSecret: env['WEBHOOK_SECRET'] || DEVELOPMENT_WEBHOOK_SECRET,
     apiKey: env['API_KEY'] || undefined,
   };

@@ -117,6 +117,21 @@ export function expectStatus<T>(answer: Answer<T>, status: number): Answer<T> {
   return answer;
 }
 
+/**
+ * Where a list goes on, or undefined at its end. The link is relative to the host and repeats the base URL's path, which
+ * the client adds itself.
+ * @throws UnexpectedAnswer when it leads elsewhere
+ */
+export function nextPath({ baseUrl }: Pick<ServiceClient, 'baseUrl'>, page: Answer): string | undefined {
+  const link = /<([^>]+)>;\s*rel="next"/.exec(page.headers.get('link') ?? '')?.[1];
+  if (link === undefined) return undefined;
+  const { href } = new URL(link, page.request.url);
+  if (!href.startsWith(`${baseUrl}/`)) {
+    throw new UnexpectedAnswer(`expected a next page below ${baseUrl}`, page);
+  }
+  return href.slice(baseUrl.length);
+}
+
 /** Longer answers are cut: a page of HTML from a proxy says all it has to say at its start. */
 const SHOWN_CHARACTERS = 2000;
 

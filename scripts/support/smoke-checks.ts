@@ -4,6 +4,7 @@ import {
   type Answer,
   type CallOptions,
   expectStatus,
+  nextPath,
   type Order,
   type Product,
   type ServiceClient,
@@ -173,15 +174,6 @@ async function expectPages(client: ServiceClient, first: string, ids: readonly n
     const isLast = index === ids.length - 1;
     expectThat(page, isLast === (path === undefined), isLast ? 'no next page' : 'a Link to the next page');
   }
-}
-
-/** The link is relative to the host and repeats the base URL's path, which the client adds itself. */
-function nextPath(client: ServiceClient, page: Answer): string | undefined {
-  const link = /<([^>]+)>;\s*rel="next"/.exec(page.headers.get('link') ?? '')?.[1];
-  if (link === undefined) return undefined;
-  const { href } = new URL(link, page.request.url);
-  expectThat(page, href.startsWith(`${client.baseUrl}/`), `a next page below ${client.baseUrl}`);
-  return href.slice(client.baseUrl.length);
 }
 
 /** Leaves the shop as it was to its customers, also after a failure. */

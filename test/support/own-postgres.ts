@@ -53,7 +53,7 @@ export class OwnPostgres {
     const folder = await mkdtemp(path.join(tmpdir(), 'own-postgres-'));
     await chmod(folder, 0o700);
     if (account !== undefined) await chown(folder, account.uid, account.gid);
-    const own = new OwnPostgres(folder, await freePort(), account, binaries);
+    const own = new OwnPostgres(folder, await portBelowEphemeral(), account, binaries);
     await own.#run(binaries.initdb, [
       '--encoding=UTF8',
       '--locale=C.UTF-8',
@@ -151,7 +151,7 @@ export class OwnPostgres {
   }
 }
 
-async function freePort(): Promise<number> {
+async function portBelowEphemeral(): Promise<number> {
   for (let n = 0; n < PORTS; n++) {
     const port = FIRST_PORT + ((process.pid + n * 7) % PORTS);
     if (await canBind(port)) return port;

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import pg from 'pg';
 
+import { freePort } from '../../scripts/support/children.ts';
 import { type Account, serverAccount } from '../../src/db/embedded-process.ts';
 
 /** Debian installs it where only root's PATH leads. */
@@ -134,14 +134,4 @@ function settingsFor(server: URL, port: number): string {
 
 async function giveTo({ uid, gid }: Account, ...paths: string[]): Promise<void> {
   for (const each of paths) await chown(each, uid, gid);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
