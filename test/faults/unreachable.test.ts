@@ -30,21 +30,25 @@ test('10 idle connections ended by PostgreSQL, 5 times: the process lives, and t
   await expectStockAddsUp(service.database);
 });
 
-test('20 orders whose connections are ended while they work: 201 or 503 each, and only the 201 are stored', async () => {
+test('20 orders at a time whose connections are ended while they work: 201 or 503 each, and only the 201 are stored', async () => {
   const service = await useTestService();
-  const { id } = await service.createProduct();
-  const state = { placing: true };
-  const placing = together(20, () =>
-    service.call('POST', '/orders', { product_id: id, quantity: 1 }),
-  ).finally(() => {
-    state.placing = false;
-  });
-  let ended = 0;
-  while (state.placing) ended += await terminateBackends(service, "state <> 'idle'");
-  const { 201: placed = 0, 503: refused = 0 } = tally(await placing);
-  expect(placed + refused).toBe(20);
+  const { id } = await service.createProduct({ stock: 10_000 });
+  let [ended, stored] = [0, 0];
+  // Twenty orders are placed within a few milliseconds, so none of their connections may be met at work.
+  for (let round = 1; ended === 0 && round <= 50; round++) {
+    const state = { placing: true };
+    const placing = together(20, () =>
+      service.call('POST', '/orders', { product_id: id, quantity: 1 }),
+    ).finally(() => {
+      state.placing = false;
+    });
+    while (state.placing) ended += await terminateBackends(service, "state <> 'idle'");
+    const { 201: placed = 0, 503: refused = 0 } = tally(await placing);
+    expect(placed + refused).toBe(20);
+    stored += placed;
+  }
   expect(ended).toBeGreaterThan(0);
-  expect(await service.database.query('select from orders')).toHaveLength(placed);
+  expect(await service.database.query('select from orders')).toHaveLength(stored);
   expect((await service.call('POST', '/orders', { product_id: id, quantity: 1 })).status).toBe(201);
   await expectStockAddsUp(service.database);
 });
