@@ -90,7 +90,8 @@ const faults: Record<string, (database: OwnDatabase) => Fault> = {
     };
   },
   'has every backend of the service frozen': (database) => ({
-    felt: ['place', 'edit', 'read product'],
+    // Not always the reads: theirs may all go over connections that are opened after the others were frozen.
+    felt: ['place', 'edit'],
     begin: () => freeze(database, "backend_type = 'client backend'"),
     end: async () => postgres.thaw(),
   }),
