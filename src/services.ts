@@ -10,13 +10,13 @@ import { startPoller } from './lib/poller.ts';
 import { sweepOverdueOrders } from './orders/expire-orders.ts';
 import { releaseHolds } from './orders/hold-releaser.ts';
 import { createOrderPlacer } from './orders/order-placer.ts';
-import { findOrders } from './orders/order.repository.ts';
+import { findReadyOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
 import { createInboxService } from './payments/inbox.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
 import { showWaitingWork } from './payments/payment-gauges.ts';
 import { createPaymentService } from './payments/payment.service.ts';
-import { findProducts } from './products/product.repository.ts';
+import { findReadyProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';
 
 export interface Dependencies {
@@ -41,10 +41,13 @@ export function createServices(dependencies: Dependencies) {
   const inbox = createInboxService({ db, clock, metrics, payments });
   showWaitingWork(db, metrics);
   const productReader = createIdReader(
-    (ids) => findProducts(db, ids),
+    (ids) => findReadyProducts(db, ids),
     observeBatches(metrics, 'product_reads'),
   );
-  const orderReader = createIdReader((ids) => findOrders(db, ids), observeBatches(metrics, 'order_reads'));
+  const orderReader = createIdReader(
+    (ids) => findReadyOrders(db, ids),
+    observeBatches(metrics, 'order_reads'),
+  );
   return {
     db,
     clock,

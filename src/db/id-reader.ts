@@ -1,9 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { createBatcher } from '../lib/batcher.ts';
-import { type ReadyAnswer, toReadyAnswer } from '../lib/ready-answer.ts';
+import type { ReadyAnswer } from '../lib/ready-answer.ts';
 
 /**
- * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn when its connection is free and sent
- * at once, so every caller gets a row that was read after it asked.
+ * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn when its lane is free and sent at
+ * once, so every caller gets a row that was read after it asked.
  *
  * A row is handed out as the JSON that its callers send, written once for all of a batch that asked for it.
  */
@@ -21,15 +23,17 @@ const LANES = 2;
 const MAX_QUEUE = 10_000;
 
 export function createIdReader(
-  findMany: (ids: readonly number[]) => Promise<readonly { id: number; version: number }[]>,
+  findMany: (ids: readonly number[]) => Promise<readonly (ReadyAnswer & { id: number })[]>,
   onBatch: (size: number, waitedMs: number) => void,
 ): IdReader {
   const batcher = createBatcher<number, ReadyAnswer | undefined>({
     async work(draw) {
+      // Whoever has come in by now is read on this trip: else, of a hundred that come at once, the first has one alone.
+      await nextTurn();
       const ids = draw();
       const answers = new Map<number, ReadyAnswer>();
       for (const row of await findMany([...new Set(ids)])) {
-        answers.set(row.id, toReadyAnswer(row));
+        answers.set(row.id, row);
       }
       return ids.map((id) => answers.get(id));
     },

@@ -10,9 +10,10 @@ import type { Tx } from './types.ts';
 /*
  * One connection on which a transaction may begin before the one before it has been answered.
  *
- * Transactions take turns: a turn ends when its COMMIT (or ROLLBACK) has been sent, not when it has been answered. So
- * while PostgreSQL flushes one commit to disk, the BEGIN and the lock of the next transaction wait at its door already,
- * and no round trip lies between the two. PostgreSQL works through a connection in order, so nothing overlaps there.
+ * Transactions take turns: a turn ends when its last statement has been answered, and COMMIT is sent right behind that
+ * statement. So while PostgreSQL flushes one commit to disk, the BEGIN and the lock of the next transaction come to its
+ * door, and no round trip lies between the two. A turn that ended any sooner would win nothing, for PostgreSQL works
+ * through a connection in order; and it would leave out whoever arrives while the statement runs.
  *
  * What makes that safe:
  * - Once a COMMIT is sent, nothing more is sent for its transaction: a late ROLLBACK would hit the next one.
@@ -162,7 +163,8 @@ class PipelinedConnection extends PgConnection {
   async #executeLast<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
     await this.#begun;
     const result = super.executeQuery<R>(compiled);
-    void this.#sendCommit();
+    this.#sendCommit();
+    result.then(this.#endTurn, this.#endTurn);
     return result.catch((error: unknown) => {
       // Whether it is stored is for commit() to say, which goes down with the same connection.
       if (isConnectionLoss(error)) return { rows: [] };
@@ -170,15 +172,17 @@ class PipelinedConnection extends PgConnection {
     });
   }
 
-  #sendCommit(): Promise<void> {
+  #sendCommit(): void {
     this.#committed = super.commit();
     this.#committed.catch(() => undefined);
-    this.#endTurn();
-    return this.#committed;
   }
 
   override async commit(): Promise<void> {
-    await (this.#committed ?? this.#sendCommit());
+    if (this.#committed === undefined) {
+      this.#sendCommit();
+      this.#endTurn();
+    }
+    await this.#committed;
   }
 
   override async rollback(): Promise<void> {

@@ -17,8 +17,3 @@ export function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: 
   }
   return reply.send(page.items);
 }
-
-/** The path that this request was called under, without the canonical path: empty, or `/api/v1`. */
-export function prefixOf(request: FastifyRequest): string {
-  return request.routeOptions.url?.startsWith('/api/v1/') === true ? '/api/v1' : '';
-}

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest, onResponseHookHandler } from 'fastify';
 import { levels, type Logger, symbols } from 'pino';
 
 import type { Caller } from '../lib/caller.ts';
@@ -34,25 +34,37 @@ export function callerOf(request: FastifyRequest): Caller {
  * Names the request in its answer, and when it is done writes its one log line and its duration.
  *
  * The line is put together here and handed to the logger's stream: the logger would take it apart field by field, which
- * cost as much as routing the request.
+ * cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is asked
+ * for its route puts a whole description of it together.
  */
 export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: Logger): void {
-  const durations = new DurationsByRoute(metrics);
   // pino names its stream for uses like this one, and leaves it out of its types.
   const stream = (logger as unknown as Record<symbol, { write: (line: string) => void }>)[symbols.streamSym];
+  const observerOf = (route: string): onResponseHookHandler => {
+    const durations = new Durations(metrics, route);
+    return (request, reply, done) => {
+      const { method, url } = request;
+      const { statusCode: status, elapsedTime: durationMs } = reply;
+      durations.observe(method, status, durationMs);
+      if (logger.isLevelEnabled('info')) {
+        const { actor } = callerOf(request);
+        stream?.write(requestLine({ requestId: request.id, actor, method, url, status, durationMs }));
+      }
+      done();
+    };
+  };
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();
   });
-  app.addHook('onResponse', (request, reply, done) => {
-    const { method, url } = request;
-    const { statusCode: status, elapsedTime: durationMs } = reply;
-    durations.observe(method, request.routeOptions.url ?? 'unknown', status, durationMs);
-    if (logger.isLevelEnabled('info')) {
-      const { actor } = callerOf(request);
-      stream?.write(requestLine({ requestId: request.id, actor, method, url, status, durationMs }));
-    }
-    done();
+  app.addHook('onRoute', (route) => {
+    route.onResponse = [route.onResponse ?? [], observerOf(route.url)].flat();
+  });
+  // Unknown paths have no route, and must not become names of series: anybody can make them up.
+  const observeUnknown = observerOf('unknown');
+  app.addHook('onResponse', function (request, reply, done) {
+    if (request.is404) observeUnknown.call(this, request, reply, done);
+    else done();
   });
 }
 
@@ -76,24 +88,24 @@ function requestLine({ requestId, actor, method, url, status, durationMs }: Requ
 
 const INFO = levels.values['info'];
 
-/** Finding the series of some labels costs more than counting in it, so each is looked up once. */
-class DurationsByRoute {
+/** The durations of one route. Finding the series of some labels costs more than counting in it, so each is looked up once. */
+class Durations {
   readonly #metrics: Metrics;
-  /** As many as there are routes, methods and statuses; nothing in the keys comes from a caller. */
-  readonly #series = new Map<string, Map<string, HistogramSeries[]>>();
+  readonly #route: string;
+  /** As many as the route has methods and statuses; nothing in the keys comes from a caller. */
+  readonly #series = new Map<string, HistogramSeries[]>();
 
-  constructor(metrics: Metrics) {
+  constructor(metrics: Metrics, route: string) {
     this.#metrics = metrics;
+    this.#route = route;
   }
 
-  observe(method: string, route: string, status: number, durationMs: number): void {
-    let methods = this.#series.get(route);
-    if (methods === undefined) this.#series.set(route, (methods = new Map()));
-    let statuses = methods.get(method);
-    if (statuses === undefined) methods.set(method, (statuses = []));
+  observe(method: string, status: number, durationMs: number): void {
+    let statuses = this.#series.get(method);
+    if (statuses === undefined) this.#series.set(method, (statuses = []));
     let series = statuses[status];
     if (series === undefined) {
-      series = this.#metrics.requestDuration.addSeries({ method, route, status });
+      series = this.#metrics.requestDuration.addSeries({ method, route: this.#route, status });
       statuses[status] = series;
     }
     series.observe(durationMs / 1000);

@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { createDeferred, type Deferred } from './deferred.ts';
 import { AppError } from './errors.ts';
 
@@ -14,6 +16,7 @@ import { AppError } from './errors.ts';
  *   work, not when it is woken, so what arrives while it waits for its turn still joins.
  * - Each call gets its own result or its own error, once. When a lane fails, the calls that it drew get the failure;
  *   if it had drawn none, those that it would have drawn do. No call is lost and none is left waiting.
+ * - A lane is free as soon as its work is done, while its calls are still being answered.
  * - At most `maxQueue` calls wait; the next one is refused at once.
  * - A call that has waited for `maxWaitMs` is refused instead of drawn: whoever made it has given up, and may have made
  *   it again.
@@ -30,6 +33,12 @@ export interface BatcherOptions<Call, Result> {
   maxQueue: number;
   /** As long as anybody waits for an answer; without it, calls wait for ever. */
   maxWaitMs?: number;
+  /**
+   * After so many answers, whatever else has come in meanwhile has its turn. To answer a call takes longer than to send
+   * a statement, and the statement that the next batch waits for would stand behind the answers of this one. Without
+   * it, all are answered at once.
+   */
+  answersPerTurn?: number;
   /** Told of each batch: how many calls it holds, and how long the first of them has waited, in milliseconds. */
   onBatch?: (size: number, waitedMs: number) => void;
 }
@@ -75,14 +84,17 @@ interface Waiting<Call, Result> {
 
 export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result>): Batcher<Call, Result> {
   const { work, maxBatch, lanes, maxQueue, maxWaitMs = Number.POSITIVE_INFINITY, onBatch } = options;
+  const { answersPerTurn = Number.POSITIVE_INFINITY } = options;
   const queue: Waiting<Call, Result>[] = [];
   let busyLanes = 0;
+  /** Batches whose calls are being answered. */
+  let answering = 0;
   let laneWaitsToDraw = false;
   /** Resolved when the last call has its answer. */
   let stopped: Deferred | undefined;
 
   function wakeLane(): void {
-    if (queue.length === 0 && busyLanes === 0) stopped?.resolve();
+    if (queue.length === 0 && busyLanes === 0 && answering === 0) stopped?.resolve();
     if (queue.length === 0 || laneWaitsToDraw || busyLanes >= lanes) return;
     laneWaitsToDraw = true;
     busyLanes++;
@@ -106,7 +118,11 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
     };
     try {
       const results = await work(() => drawBatch().map(({ call }) => call));
-      settle(drawBatch(), results);
+      answering++;
+      void settle(drawBatch(), results, answersPerTurn).finally(() => {
+        answering--;
+        wakeLane();
+      });
     } catch (error) {
       for (const { reject } of drawBatch()) reject(error);
     }
@@ -149,11 +165,13 @@ function takeBatch<Call, Result>(
   return batch;
 }
 
-function settle<Call, Result>(
+async function settle<Call, Result>(
   batch: readonly Waiting<Call, Result>[],
   results: readonly (Result | Error)[],
-): void {
+  answersPerTurn: number,
+): Promise<void> {
   for (const [index, { resolve, reject }] of batch.entries()) {
+    if (index > 0 && index % answersPerTurn === 0) await nextTurn();
     const result = results[index];
     if (result instanceof Error) reject(result);
     else if (index < results.length) resolve(result as Result);

@@ -4,6 +4,7 @@ import { plainArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import type { PageRequest } from '../lib/page.ts';
+import { type ReadyAnswer, toReadyAnswer } from '../lib/ready-answer.ts';
 import type { OrderStatus } from './order-state.ts';
 import { type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
 
@@ -58,10 +59,13 @@ export function rowToOrder(row: OrderRow): Order {
   };
 }
 
-/** Many orders by their ids, in no particular order; ids that are not there are missing. */
-export async function findOrders(db: Db, ids: readonly number[]): Promise<Order[]> {
+/** Many orders by their ids, written as callers see them; in no particular order, and without ids that are not there. */
+export async function findReadyOrders(
+  db: Db,
+  ids: readonly number[],
+): Promise<(ReadyAnswer & { id: number })[]> {
   const { rows } = await db.executeQuery<OrderRow>(CompiledQuery.raw(ORDERS_BY_ID, [plainArray(ids)]));
-  return rows.map(rowToOrder);
+  return rows.map((row) => ({ id: row.id, ...toReadyAnswer(rowToOrder(row)) }));
 }
 
 /** The text that Kysely would build anew for every read. */
@@ -123,13 +127,15 @@ function filtered<O>(query: SelectQueryBuilder<DB, 'orders', O>, filter: OrderFi
     result = result.where('created_at', '<', created_to).where('orders.id', '<', endId);
   }
   if (product_id !== undefined) {
+    // By the ledger: an order that names a product has reserved it, once.
     result = result.where((eb) =>
       eb.exists(
         eb
-          .selectFrom('order_items as named')
+          .selectFrom('stock_movements as named')
           .select('named.order_id')
           .whereRef('named.order_id', '=', 'orders.id')
-          .where('named.product_id', '=', product_id),
+          .where('named.product_id', '=', product_id)
+          .where('named.kind', '=', 'reserved'),
       ),
     );
   }

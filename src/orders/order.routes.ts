@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { idempotencyKeyOf } from '../http/idempotency-key.ts';
-import { prefixOf, sendPage } from '../http/pages.ts';
+import { sendPage } from '../http/pages.ts';
 import { ifMatchOf, sendVersioned } from '../http/preconditions.ts';
 import { callerOf } from '../http/request-context.ts';
 import { toEtag } from '../lib/versions.ts';
@@ -16,7 +16,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = 
     const key = idempotencyKeyOf(request.headers, '/orders', order);
     const { result: placed, replayed } = await orders.place(order, callerOf(request), key);
     if (replayed) reply.header('idempotency-replayed', 'true');
-    reply.header('location', `${prefixOf(request)}/orders/${placed.id}`);
+    reply.header('location', `${app.prefix}/orders/${placed.id}`);
     return reply.code(201).header('etag', toEtag(placed.version)).send(placed);
   });
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Static } from '@sinclair/typebox';
 
 import { idempotencyKeyOf } from '../http/idempotency-key.ts';
-import { prefixOf, sendPage } from '../http/pages.ts';
+import { sendPage } from '../http/pages.ts';
 import { ifMatchOf, sendVersioned } from '../http/preconditions.ts';
 import { callerOf } from '../http/request-context.ts';
 import { toCents } from '../lib/money.ts';
@@ -21,7 +21,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ products: ProductService
     const key = idempotencyKeyOf(request.headers, '/products', command);
     const { result: product, replayed } = await products.create(command, callerOf(request), key);
     if (replayed) reply.header('idempotency-replayed', 'true');
-    reply.header('location', `${prefixOf(request)}/products/${product.id}`);
+    reply.header('location', `${app.prefix}/products/${product.id}`);
     return reply.code(201).header('etag', toEtag(product.version)).send(product);
   });
 

@@ -79,6 +79,17 @@ describe('/metrics', () => {
     expect((await service.call('GET', '/metrics')).text).not.toContain('900001');
   });
 
+  test('counts a HEAD once, apart from the GET, and a call under /api/v1 by its own path', async () => {
+    const name = 'http_request_duration_seconds_count';
+    const series = { method: 'GET', route: '/products/:id', status: '404' };
+    const before = await valueOf(name, series);
+    const counted = (method: 'HEAD' | 'GET', path: string, labels: Record<string, string>) =>
+      added(() => service.call(method, path), name, { ...series, ...labels });
+    expect(await counted('HEAD', '/products/900001', { method: 'HEAD' })).toBe(1);
+    expect(await counted('GET', '/api/v1/products/900001', { route: '/api/v1/products/:id' })).toBe(1);
+    expect(await valueOf(name, series)).toBe(before);
+  });
+
   test('unknown paths share one series, so that nobody can fill the memory with names', async () => {
     const paths = ['/a', '/b', '/c'];
     const calls = async () => {

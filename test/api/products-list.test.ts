@@ -132,10 +132,34 @@ test.each([
   ['2026-01-02 03:04:05.12+00', '2026-01-02T03:04:05.120Z'],
   ['2026-01-02 03:04:05.007+00', '2026-01-02T03:04:05.007Z'],
   ['2026-01-02 05:34:05.9+02:30', '2026-01-02T03:04:05.900Z'],
-  ['12026-01-02 03:04:05+00', '+012026-01-02T03:04:05.000Z'],
-])('the time %s is shown as %s', async (stored, shown) => {
-  const { id } = await service.createProduct();
+])('the time %s is shown as %s, in a list and alone', async (stored, shown) => {
+  const { id, sku } = await service.createProduct();
   await service.database.query('update products set created_at = $1 where id = $2', [stored, id]);
-  const { body } = await service.call('GET', `/products/${id}`);
-  expect(body.created_at).toBe(shown);
+  const [listed] = (await service.call('GET', `/products?sku=${sku}`)).body;
+  const { body: alone } = await service.call('GET', `/products/${id}`);
+  expect([listed.created_at, alone.created_at]).toEqual([shown, shown]);
+});
+
+test('a time of a year with five digits is shown in a list with all of them', async () => {
+  const { id, sku } = await service.createProduct();
+  await service.database.query("update products set created_at = '12026-01-02 03:04:05+00' where id = $1", [
+    id,
+  ]);
+  const { body } = await service.call('GET', `/products?sku=${sku}`);
+  expect(body[0].created_at).toBe('+012026-01-02T03:04:05.000Z');
+});
+
+test.each([
+  { name: 'Plain', price: 20 },
+  { name: 'Quote " backslash \\ slash / bell \u0007 newline \n del \u007f', price: 19.9 },
+  { name: 'Ünïcödé 東京 🧦 \u2028', price: 9_999_999_999.99, description: '' },
+  { name: '</script>', price: 0.01, description: 'tab \t and "quotes"', active: false },
+])('a product alone is byte for byte what a list shows of it: $name', async (fields) => {
+  const { id, sku } = await service.createProduct({ ...fields, stock: 7 });
+  await service.call('POST', '/orders', { product_id: id, quantity: 2 });
+  const { body: list, text } = await service.call('GET', `/products?sku=${sku}`);
+  const alone = await service.call('GET', `/products/${id}`);
+  expect(`[${alone.text}]`).toBe(text);
+  expect(alone.body).toMatchObject({ ...fields, sku });
+  expect(alone.text).toBe(JSON.stringify(list[0]));
 });

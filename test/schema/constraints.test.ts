@@ -144,9 +144,7 @@ test('a resolved exception has a resolution, and an open one has none', async ()
 });
 
 test('orders with items and products of orders cannot be erased', async () => {
-  await database.query(
-    "insert into order_items (order_id, position, product_id, sku, quantity, unit_price) values (1, 0, 1, 'P', 1, 1)",
-  );
+  await database.query(movement('reserved', 1, 3));
   expect(await refusedBy('delete from orders where id = 1')).toBe('23001');
   expect(await refusedBy('delete from products where id = 1')).toBe('products_not_in_orders');
 });

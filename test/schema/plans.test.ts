@@ -34,6 +34,13 @@ beforeAll(async () => {
     insert into order_items (order_id, position, product_id, sku, quantity, unit_price)
     select n, 0, case when n % 100 = 0 then 1 + n % 10000 else 1 + n % 50 end, 'S', 1, 10
       from generate_series(1, ${ORDERS}) n`);
+  await service.database.query(`
+    insert into stock_movements (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor)
+    select product_id, 'reserved', 1, 1000000000, 1, order_id, 'test' from order_items order by order_id`);
+  await service.database.query(`
+    insert into stock_movements (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor)
+    select i.product_id, case o.status when 'SHIPPED' then 'shipped' else 'released' end, -1, 1000000000, 0, o.id, 'test'
+      from order_items i join orders o on o.id = i.order_id where o.status in ('SHIPPED', 'CANCELED') order by o.id`);
   await service.database.query('analyze');
 }, 120_000);
 

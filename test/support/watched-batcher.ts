@@ -40,7 +40,7 @@ interface WatchedCall {
  */
 export function watchedBatcher(
   scheduler: Scheduler,
-  shape: Pick<BatcherOptions<number, number>, 'maxBatch' | 'lanes' | 'maxQueue'>,
+  shape: Pick<BatcherOptions<number, number>, 'maxBatch' | 'lanes' | 'maxQueue' | 'answersPerTurn'>,
   script: readonly Trip[],
 ) {
   const calls: WatchedCall[] = [];

@@ -21,7 +21,13 @@ const shapes = fc.record({
   maxBatch: fc.integer({ min: 1, max: 4 }),
   lanes: fc.integer({ min: 1, max: 3 }),
   maxQueue: fc.integer({ min: 1, max: 6 }),
+  answersPerTurn: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
 });
+
+/** More turns than the answers of all batches that can be under way need. */
+async function allTurns(): Promise<void> {
+  for (let turn = 0; turn < 8; turn++) await macrotask();
+}
 
 test('any calls, trips and failures in any order: first come first served, within the limits, each its own answer', async () => {
   await fc.assert(
@@ -38,7 +44,7 @@ test('any calls, trips and failures in any order: first come first served, withi
           }),
         );
         await scheduler.waitIdle();
-        await macrotask();
+        await allTurns();
         expect(watched.left()).toEqual({ underWay: 0, waitingToDraw: 0, waiting: 0 });
         expect(watched.outcomes()).toEqual(watched.expectedOutcomes());
       },
@@ -66,7 +72,7 @@ test('a stop at any moment: what is queued is answered first, what comes after i
         );
         await scheduler.waitIdle();
         watched.stop();
-        await macrotask();
+        await allTurns();
         expect(watched.outcomes()).toEqual(watched.expectedOutcomes());
         const idle = { underWay: 0, unanswered: 0 };
         expect(watched.stopsEnded).toEqual(Array.from({ length: watched.stops() }, () => idle));
@@ -128,6 +134,44 @@ test('9 calls arrive while a lane waits for its turn: all 10 are in its batch; 5
   expect(batches).toEqual([10, 5]);
   expect(told.map(([size]) => size)).toEqual([10, 5]);
   for (const [, waitedMs] of told) expect(waitedMs).toBeGreaterThanOrEqual(0);
+});
+
+test('5 answers, 2 in a turn: whatever came in meanwhile has its turn between them, and the lane works on', async () => {
+  const seen: string[] = [];
+  const batcher = createBatcher<number, number>({
+    work: async (draw) => {
+      await Promise.resolve();
+      const calls = draw();
+      seen.push(`work on ${calls.join()}`);
+      return calls;
+    },
+    maxBatch: 5,
+    lanes: 1,
+    maxQueue: 10,
+    answersPerTurn: 2,
+  });
+  const answers = [1, 2, 3, 4, 5, 6].map(async (call) => seen.push(`answer ${await batcher.submit(call)}`));
+  let turns = 0;
+  const turn = () => {
+    turns++;
+    seen.push('turn');
+    if (turns < 3) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const stopped = batcher.stop().then(() => seen.push('stopped'));
+  await Promise.all([...answers, stopped]);
+  expect(seen.indexOf('work on 6')).toBeLessThan(seen.indexOf('answer 3'));
+  expect(seen.filter((step) => step.startsWith('answer') || step === 'turn').slice(0, 8)).toEqual([
+    'answer 1',
+    'answer 2',
+    'answer 6',
+    'turn',
+    'answer 3',
+    'answer 4',
+    'turn',
+    'answer 5',
+  ]);
+  expect(seen.at(-1)).toBe('stopped');
 });
 
 test('a full queue of 3: the 4th waiting call is refused at once, and the 4 before it get their answers', async () => {
