@@ -98,14 +98,16 @@ test('transactions of every end follow each other in any order: those that commi
   );
 });
 
-const cuts: [StatementFault, string][] = [
-  ['cut-before', 'before COMMIT arrives'],
-  ['cut-after', 'when COMMIT is processed and not answered'],
+const cuts: [StatementFault, when: string, other: 'waits' | 'has begun'][] = [
+  ['cut-before', 'before COMMIT arrives', 'waits'],
+  ['cut-after', 'when COMMIT is processed and not answered', 'waits'],
+  ['cut-before-with-next', 'before COMMIT arrives', 'has begun'],
+  ['cut-after-with-next', 'when COMMIT is processed and not answered', 'has begun'],
 ];
 
 test.each(cuts)(
-  '%s, 10 times: the connection is lost %s, with another transaction next in line: the first is stored once, the other as answered',
-  async (fault) => {
+  '%s, 10 times: the connection is lost %s, and another transaction %s: the first is stored once, the other as answered',
+  async (fault, _when, other) => {
     const { proxy, lane } = await useProxiedLane();
     for (let round = 0; round < 10; round++) {
       const [first, second, third] = [`first ${round}`, `second ${round}`, `third ${round}`];
@@ -114,6 +116,9 @@ test.each(cuts)(
       expect(proxy.faultsLeft).toBe(0);
       expect(answers[0].status).toBe('fulfilled');
       expect(answers[1].status === 'fulfilled' || isConnectionLoss(answers[1].reason)).toBe(true);
+      if (other === 'has begun') {
+        expect(lane.seen.indexOf(`${second} begins`)).toBeLessThan(lane.seen.indexOf(`${first} is answered`));
+      }
       await lane.write(third);
       const stored = await lane.stored();
       expect(stored[first]).toBe(2);

@@ -9,9 +9,16 @@ import type { TestService, TestServiceOptions } from './service.ts';
 
 /**
  * What becomes of a connection at a statement: cut when PostgreSQL has been sent it but nothing has come back; cut
- * before PostgreSQL sees it; silent, with the statement sent and no answer ever; or silent, with the statement held back.
+ * before PostgreSQL sees it; either of these only once the next statement has come behind it; silent, with the statement
+ * sent and no answer ever; or silent, with the statement held back.
  */
-export type StatementFault = 'cut-after' | 'cut-before' | 'silence' | 'hold';
+export type StatementFault =
+  | 'cut-after'
+  | 'cut-before'
+  | 'cut-after-with-next'
+  | 'cut-before-with-next'
+  | 'silence'
+  | 'hold';
 
 /** A TCP proxy between the service and PostgreSQL that reads the protocol just enough to fail at a chosen moment. */
 export class FaultProxy {
@@ -142,6 +149,8 @@ class Connection {
   /** The messages of a statement that is not complete yet, and its text. */
   #parts: Buffer[] = [];
   #text: string | undefined;
+  /** A statement that waits for the next one, and what will become of the connection then. */
+  #held: { statement: Buffer; fault: 'cut-after' | 'cut-before' } | undefined;
   /** Name → text of the statements that were prepared. */
   readonly #prepared = new Map<string, string>();
 
@@ -194,21 +203,41 @@ class Connection {
       // Parse, Bind, Describe and Execute belong to the statement that ends with its Sync.
       if ('PBDE'.includes(type)) continue;
       const statement = Buffer.concat(this.#parts.splice(0));
-      const fault = this.#text === undefined ? undefined : this.#faults.nextFaultOf(this.#text);
+      const text = this.#text;
       this.#text = undefined;
-      if (fault === 'cut-before') return this.cut();
-      if (fault !== 'hold') this.#server.write(statement);
-      if (fault === 'cut-after') {
-        // The bytes of the statement still go out, and the end of the stream behind them.
-        this.#server.end();
-        this.#client.destroy();
-        return;
+      if (this.#held !== undefined) {
+        return this.#cutAt(Buffer.concat([this.#held.statement, statement]), this.#held.fault);
       }
-      if (fault === 'silence' || fault === 'hold') {
-        this.#silent = true;
-        return;
+      const fault = text === undefined ? undefined : this.#faults.nextFaultOf(text);
+      switch (fault) {
+        case 'cut-after':
+        case 'cut-before':
+          return this.#cutAt(statement, fault);
+        case 'cut-after-with-next':
+          this.#held = { statement, fault: 'cut-after' };
+          break;
+        case 'cut-before-with-next':
+          this.#held = { statement, fault: 'cut-before' };
+          break;
+        case 'silence':
+          this.#server.write(statement);
+          this.#silent = true;
+          return;
+        case 'hold':
+          this.#silent = true;
+          return;
+        case undefined:
+        default:
+          this.#server.write(statement);
       }
     }
+  }
+
+  #cutAt(statements: Buffer, fault: 'cut-after' | 'cut-before'): void {
+    if (fault === 'cut-before') return this.cut();
+    // The bytes still go out, and the end of the stream behind them.
+    this.#server.end(statements);
+    this.#client.destroy();
   }
 
   /** Notes the text of the statement that a message belongs to. @returns the message's type; none for the startup's */
