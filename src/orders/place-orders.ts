@@ -76,18 +76,23 @@ export async function placeOrders(
       locked.products = released.products;
       batch = await decide();
       batch.nameHeld(released.productsLeft);
-      await writeExpiries(tx, released, batch.changes);
+      await writeExpiries(tx, released, batch.placed);
       expired = released.orders.length;
     }
   }
-  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.changes));
+  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.expiresAt));
   return { results: batch.results, expired };
 }
 
 /** A product that is released and sold again is one change of its row: the sale writes the counters of both. */
-async function writeExpiries(tx: Tx, { orders }: ReleasedHolds, sold: readonly StockChange[]): Promise<void> {
+async function writeExpiries(
+  tx: Tx,
+  { orders }: ReleasedHolds,
+  placed: readonly PlacedOrder[],
+): Promise<void> {
   const expiries = orders.map((order) => expiryOf(order));
-  await applyTransitions(tx, expiries, new Set(sold.map(({ productId }) => productId)));
+  const sold = placed.flatMap(({ changes }) => changes.map(({ productId }) => productId));
+  await applyTransitions(tx, expiries, new Set(sold));
 }
 
 /** Products that are there but not locked: somebody else holds them. */
@@ -108,15 +113,15 @@ interface Given {
 class Batch {
   readonly results: PlacementResult[];
   readonly placed: PlacedOrder[] = [];
-  readonly changes: StockChange[] = [];
+  /** Of all that it places. */
+  readonly expiresAt: string | null;
   /** Products of which there was too little for some order. */
   readonly short = new Set<number>();
   readonly #given: Given;
-  readonly #expiresAt: string | null;
 
   constructor(placements: readonly Placement[], given: Given) {
     this.#given = given;
-    this.#expiresAt = expiryTime(given.locked.now, given.ttlMinutes);
+    this.expiresAt = expiryTime(given.locked.now, given.ttlMinutes);
     this.results = placements.map((placement, index) => this.#decide(placement, index));
   }
 
@@ -134,9 +139,8 @@ class Batch {
     }
     // One id was drawn for each placement.
     const id = locked.orderIds[index] as number;
-    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.#expiresAt) };
-    this.#take(decision.lines, id, caller);
-    this.placed.push({ order: placed, caller, key });
+    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.expiresAt) };
+    this.placed.push({ order: placed, caller, key, changes: take(decision.lines, id, caller) });
     if (key !== undefined) answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
     return { result: placed, replayed: false };
   }
@@ -149,15 +153,15 @@ class Batch {
       }
     }
   }
+}
 
-  /** Takes the stock in memory, so that the next order of the batch is decided on what is left. */
-  #take(lines: readonly OrderLine[], orderId: number, caller: Caller): void {
-    for (const { product, quantity } of lines) {
-      const change = changeForOrder(product, 'reserved', quantity, orderId, caller);
-      product.reserved = change.reservedAfter;
-      this.changes.push(change);
-    }
-  }
+/** Takes the stock in memory, so that the next order of the batch is decided on what is left. */
+function take(lines: readonly OrderLine[], orderId: number, caller: Caller): StockChange[] {
+  return lines.map(({ product, quantity }) => {
+    const change = changeForOrder(product, 'reserved', quantity, orderId, caller);
+    product.reserved = change.reservedAfter;
+    return change;
+  });
 }
 
 /** The order that a decision makes at a time, as callers will see it; nothing is written. */
