@@ -1,9 +1,8 @@
 import type { Metric, Registry } from 'prom-client';
 
 /*
- * A Prometheus histogram for what happens on every request. A series is found once, by whoever counts in it, and then
- * counting is an addition. prom-client's own histogram looks its labels up on each observation, for a microsecond and
- * some garbage each time; it stays in use for everything that happens less often.
+ * A Prometheus histogram whose series are found once, by whoever counts in them, so that counting is an addition.
+ * prom-client's own looks its labels up on each observation: a microsecond and some garbage on every request.
  */
 
 /** The counts of one set of labels. */

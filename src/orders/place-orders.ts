@@ -55,9 +55,7 @@ export async function placeOrders(
 ): Promise<PlacedBatch> {
   // Everybody who waited has given up.
   if (placements.length === 0) return { results: [], expired: 0 };
-  const productIds = [
-    ...new Set(placements.flatMap(({ order }) => order.items.map(({ productId }) => productId))),
-  ];
+  const productIds = productsOf(placements);
   const locked = await lockForOrders(tx, productIds, placements.length, skipLocked);
   const busy = skipLocked ? await findBusy(tx, productIds, locked) : new Set<number>();
   const decide = async () => {
@@ -82,6 +80,12 @@ export async function placeOrders(
   }
   if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.expiresAt));
   return { results: batch.results, expired };
+}
+
+function productsOf(placements: readonly Placement[]): number[] {
+  const ids = new Set<number>();
+  for (const { order } of placements) for (const { productId } of order.items) ids.add(productId);
+  return [...ids];
 }
 
 /** A product that is released and sold again is one change of its row: the sale writes the counters of both. */
