@@ -232,6 +232,10 @@ export class PgConnection implements DatabaseConnection {
     throw new Error('streaming is not supported by this driver');
   }
 
+  protected get isLost(): boolean {
+    return this.#lost;
+  }
+
   release(): void {
     this.#client.off('error', this.#onError);
     if (!this.#lost) this.#options.liveness.heard(this.#client);

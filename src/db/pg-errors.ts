@@ -130,6 +130,11 @@ export function isLockTimeout(error: unknown): boolean {
   return textOf(error, 'code') === '55P03';
 }
 
+/** Whether the failure of a batch may lie in one of its calls, or in what one waits for: not so where the database is away. */
+export function mayBeOneCalls(error: unknown): boolean {
+  return isLockTimeout(error) || toAppError(error)?.status !== 503;
+}
+
 /** What a caller is told of a failure of the database, or undefined when it is a fault of ours. */
 export function toAppError(error: unknown): AppError | undefined {
   const code = textOf(error, 'code');

@@ -60,12 +60,15 @@ export class PipelinedDriver implements Driver {
     const client = this.#client;
     const done = createDeferred();
     this.#underWay.add(done.promise);
+    const endTurn = (unfit: boolean) => {
+      if (unfit && this.#client === client) this.#discard(client);
+      turn.resolve();
+    };
     return new PipelinedConnection(client, this.#options, {
-      endTurn: turn.resolve,
+      endTurn,
       onRelease: (unfit) => {
-        if (unfit && this.#client === client) this.#discard(client);
         this.#underWay.delete(done.promise);
-        turn.resolve();
+        endTurn(unfit);
         done.resolve();
       },
     });
@@ -124,18 +127,21 @@ export async function executeLast<R>(tx: Tx, query: CompiledQuery<R>): Promise<Q
 }
 
 class PipelinedConnection extends PgConnection {
-  readonly #endTurn: () => void;
+  readonly #onTurnEnd: (lost: boolean) => void;
   #begun: Promise<void> = Promise.resolve();
   #committed: Promise<void> | undefined;
 
   constructor(
     client: pg.Client,
     options: ConnectionOptions,
-    { endTurn, onRelease }: { endTurn: () => void; onRelease: (unfit: boolean) => void },
+    { endTurn, onRelease }: { endTurn: (lost: boolean) => void; onRelease: (unfit: boolean) => void },
   ) {
     super(client, options, onRelease);
-    this.#endTurn = endTurn;
+    this.#onTurnEnd = endTurn;
   }
+
+  /** The next transaction must not begin on a connection that this one knows to be lost. */
+  readonly #endTurn = (): void => this.#onTurnEnd(this.isLost);
 
   beginWithoutWaiting(): void {
     this.#begun = this.begin();

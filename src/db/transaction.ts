@@ -51,6 +51,11 @@ export async function inTransaction<T>(db: Db, work: (tx: Tx) => Promise<T>, set
   }
 }
 
+/** From here to its end, the transaction waits no longer than this for each lock. */
+export async function limitLockWait(tx: Tx, milliseconds: number): Promise<void> {
+  await sql`set local lock_timeout = ${sql.lit(milliseconds)}`.execute(tx);
+}
+
 /** What became of a transaction whose COMMIT was not answered. Throws the given error when that cannot be known. */
 async function committedAfterAll(db: Db, uncertain: CommitUncertainError): Promise<boolean> {
   const { transaction } = uncertain;

@@ -152,3 +152,17 @@ export async function expireOverdueHolds(tx: Tx, productIds: readonly number[]):
   await expireAll(tx, orders);
   return orders.length;
 }
+
+/**
+ * The same, of those that are free at this moment: it waits for nobody.
+ * @returns how many it has expired, and the products of those that are left
+ */
+export async function expireFreeHolds(
+  tx: Tx,
+  productIds: readonly number[],
+): Promise<{ expired: number; productsLeft: ReadonlySet<number> }> {
+  const { orders = [], productsLeft = new Set<number>() } =
+    (await releaseOverdueHolds(tx, new Set(productIds), [])) ?? {};
+  await expireAll(tx, orders);
+  return { expired: orders.length, productsLeft };
+}

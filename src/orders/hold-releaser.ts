@@ -2,10 +2,9 @@ import { isLockTimeout } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
 import { createBatcher } from '../lib/batcher.ts';
-import { runInHalves } from '../lib/halving.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { InsufficientStock } from '../inventory/stock-change.ts';
-import { expireOverdueHolds } from './expire-orders.ts';
+import { expireFreeHolds, expireOverdueHolds } from './expire-orders.ts';
 import type { OrderPlacer } from './order-placer.ts';
 
 /*
@@ -28,40 +27,46 @@ export function releaseHolds(
   placer: OrderPlacer,
   { db, metrics }: { db: Db; metrics: Metrics },
 ): OrderPlacer {
-  async function expireHolds(calls: readonly (readonly number[])[]): Promise<undefined[]> {
+  async function expireHolds(calls: readonly (readonly number[])[]): Promise<(undefined | Error)[]> {
     const productIds = [...new Set(calls.flat())];
-    const expired = await inTransaction(db, (tx) => expireOverdueHolds(tx, productIds));
-    metrics.ordersExpired.inc({ by: 'order' }, expired);
-    return calls.map(() => undefined);
+    try {
+      const expired = await inTransaction(db, (tx) => expireOverdueHolds(tx, productIds));
+      metrics.ordersExpired.inc({ by: 'order' }, expired);
+      return calls.map(() => undefined);
+    } catch (error) {
+      if (!isLockTimeout(error)) throw error;
+      // Somebody holds one of them, or a product of one, for longer than that: only who needs that one goes without.
+      const { expired, productsLeft } = await inTransaction(db, (tx) => expireFreeHolds(tx, productIds));
+      metrics.ordersExpired.inc({ by: 'order' }, expired);
+      return calls.map((ids) => (ids.some((id) => productsLeft.has(id)) ? (error as Error) : undefined));
+    }
   }
 
   // One lane: the second of two would only wait for the first one's locks.
   const batcher = createBatcher<readonly number[], undefined>({
-    work: (draw) =>
-      runInHalves<readonly number[], undefined | Error>(draw(), {
-        run: expireHolds,
-        // Only who needs what somebody holds for so long goes without.
-        mayBeOneCalls: isLockTimeout,
-        refusalOf: (_call, error) => error as Error,
-      }),
+    work: (draw) => expireHolds(draw()),
     maxBatch: MAX_BATCH,
     lanes: 1,
     maxQueue: MAX_QUEUE,
   });
 
   return {
-    async place(placement, since = performance.now()) {
+    async place(placement) {
+      const since = performance.now();
+      let heldForLong = false;
       for (let round = 1; ; round++) {
         try {
           return await placer.place(placement, since);
         } catch (refusal) {
           const isHeld = refusal instanceof InsufficientStock && refusal.heldByOverdue;
-          if (!isHeld || round > ROUNDS_MAX) throw refusal;
+          if (!isHeld || heldForLong || round > ROUNDS_MAX) throw refusal;
           try {
             await batcher.submit(refusal.productIds);
           } catch (error) {
-            // Who holds the overdue order for so long may yet pay it: it is as good as taken.
-            throw isLockTimeout(error) ? refusal : error;
+            if (!isLockTimeout(error)) throw error;
+            // Who holds an overdue order for so long may yet pay it: it is as good as taken. What else has been
+            // released meanwhile may do.
+            heldForLong = true;
           }
         }
       }

@@ -1,4 +1,4 @@
-import { isLockTimeout, toAppError } from '../db/pg-errors.ts';
+import { isLockTimeout, mayBeOneCalls, toAppError } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { AppError } from '../lib/errors.ts';
@@ -72,23 +72,18 @@ export function createOrderPlacer({
       return await place(draw);
     } catch (error) {
       // A database that is away would only be asked more often.
-      if (!mayBeOneOrders(error)) throw error;
+      if (!mayBeOneCalls(error)) throw error;
       // Somebody holds a product for longer than a batch may wait: only the orders of that product shall suffer.
       const skipLocked = isLockTimeout(error);
       return runInHalves(draw(), {
         run: (part) => place(() => part, skipLocked),
-        mayBeOneCalls: mayBeOneOrders,
+        mayBeOneCalls,
         refusalOf,
       });
     }
   }
 
   return { place: (placement, since) => batcher.submit(placement, since), stop: () => batcher.stop() };
-}
-
-/** A failure that may lie in one order, or in what one order waits for. */
-function mayBeOneOrders(error: unknown): boolean {
-  return isLockTimeout(error) || toAppError(error)?.status !== 503;
 }
 
 function refusalOf({ key }: Placement, error: unknown): AppError {

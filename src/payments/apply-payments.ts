@@ -72,8 +72,16 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     accepted.set(identity, { ...delivery, order, decision, steps, expires });
     return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
   });
+  // Events before refusals, as writeRefusals locks them; those that are new here are nobody else's yet.
+  await countRepeats(
+    tx,
+    repeated.filter((identity) => !accepted.has(identity)),
+  );
   const paid = await writeAccepted(tx, [...accepted.values()]);
-  await countRepeats(tx, repeated);
+  await countRepeats(
+    tx,
+    repeated.filter((identity) => accepted.has(identity)),
+  );
   return results.map((result) => {
     const order =
       result instanceof AppError || result.status !== 'processed' ? undefined : paid.get(result.order_id);

@@ -1,5 +1,5 @@
-import { isLockTimeout, toAppError } from '../db/pg-errors.ts';
-import { inTransaction } from '../db/transaction.ts';
+import { isLockTimeout, mayBeOneCalls, toAppError } from '../db/pg-errors.ts';
+import { inTransaction, limitLockWait } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -16,8 +16,8 @@ const LANES = 2;
 /** A few seconds of work. Past it, providers try again by themselves. */
 const MAX_QUEUE = 2000;
 
-/** Half of a request's deadline: the other half has gone into waiting for the lock and for the batch before. */
-const EACH_MS = 4000;
+/** After a batch has waited in vain once, its events wait no longer than this for their locks, each by itself. */
+const SHORT_WAIT_MS = 50;
 
 export type PaymentService = ReturnType<typeof createPaymentService>;
 
@@ -33,41 +33,50 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
   /** Events of one order are applied one after the other, in the order of their arrival; others share a transaction. */
   async function applyDrawn(deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
     const results = new Map<Delivery, ApplyResult>();
+    const batch = { waitedInVain: false };
     for (const group of groupByTurn(deliveries)) {
-      const answers = await applyGroup(group);
+      const answers = await runInHalves(group, {
+        run: (part) => applyGroup(part, batch),
+        mayBeOneCalls,
+        refusalOf: (_delivery, error) => refusalOf(error),
+      });
       for (const [index, answer] of answers.entries()) results.set(group[index] as Delivery, answer);
     }
     // Every delivery is in exactly one group.
     return deliveries.map((delivery) => results.get(delivery) as ApplyResult);
   }
 
-  const together = (group: readonly Delivery[]) => inTransaction(db, (tx) => applyPayments(tx, group));
-
-  function applyGroup(group: readonly Delivery[]): Promise<ApplyResult[]> {
-    return runInHalves(group, {
-      run: (part) => together(part).catch((error: unknown) => applyEach(part, error)),
-      mayBeOneCalls: (error) => toAppError(error)?.status !== 503,
-      refusalOf: (_delivery, error) => refusalOf(error),
-    });
+  async function applyGroup(
+    group: readonly Delivery[],
+    batch: { waitedInVain: boolean },
+  ): Promise<ApplyResult[]> {
+    if (!batch.waitedInVain) {
+      try {
+        return await inTransaction(db, (tx) => applyPayments(tx, group));
+      } catch (error) {
+        if (!isLockTimeout(error)) throw error;
+        // Somebody holds one of the orders, or a product of it, for longer than a transaction may wait. One by one, only
+        // the events that need it suffer, and none of the batch waits past its deadline.
+        batch.waitedInVain = true;
+      }
+    }
+    const results: ApplyResult[] = [];
+    for (const delivery of group) results.push(await applyAlone(delivery));
+    return results;
   }
 
-  /**
-   * Somebody holds one of the orders, or a product of it, for longer than a transaction may wait: one by one, only the
-   * events of that order suffer. In halves, each of them that holds one would wait as long again.
-   */
-  async function applyEach(group: readonly Delivery[], error: unknown): Promise<ApplyResult[]> {
-    if (!isLockTimeout(error) || group.length === 1) throw error;
-    const giveUpAt = performance.now() + EACH_MS;
-    const results: ApplyResult[] = [];
-    for (const delivery of group) {
-      const isLate = performance.now() > giveUpAt;
-      const [result] = isLate
-        ? [refusalOf(error)]
-        : await together([delivery]).catch((reason: unknown) => [refusalOf(reason)]);
+  async function applyAlone(delivery: Delivery): Promise<ApplyResult> {
+    try {
+      const [result] = await inTransaction(db, async (tx) => {
+        await limitLockWait(tx, SHORT_WAIT_MS);
+        return applyPayments(tx, [delivery]);
+      });
       // One for one.
-      results.push(result as ApplyResult);
+      return result as ApplyResult;
+    } catch (error) {
+      if (!mayBeOneCalls(error)) throw error;
+      return refusalOf(error);
     }
-    return results;
   }
 
   return {

@@ -128,15 +128,22 @@ test.each(cuts)(
   },
 );
 
-test('COMMIT is never answered, with another transaction behind: after 5 s the first is known to be stored, the lane goes on', async () => {
-  const { proxy, lane } = await useProxiedLane();
-  await lane.write('warm');
-  proxy.failCommits('silence');
-  const answers = await Promise.allSettled([lane.write('first'), lane.write('second')]);
-  expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
-  await lane.write('third');
-  expect(await lane.stored()).toEqual({ warm: 2, first: 2, third: 2 });
-});
+test.each<[StatementFault, other: string, status: string]>([
+  ['silence-with-next', 'has begun behind it, and fails with it', 'rejected'],
+  ['silence', 'waits, and has a connection of its own', 'fulfilled'],
+])(
+  '%s: COMMIT is never answered, and another transaction %s: after 5 s the first is known to be stored, the lane goes on',
+  async (fault, _other, status) => {
+    const { proxy, lane } = await useProxiedLane();
+    await lane.write('warm');
+    proxy.failCommits(fault);
+    const answers = await Promise.allSettled([lane.write('first'), lane.write('second')]);
+    expect(answers.map((answer) => answer.status)).toEqual(['fulfilled', status]);
+    await lane.write('third');
+    const second = status === 'fulfilled' ? { second: 2 } : {};
+    expect(await lane.stored()).toEqual({ warm: 2, first: 2, ...second, third: 2 });
+  },
+);
 
 test('the database refuses connections, then takes them again: 5 transactions fail at once, 5 later ones are stored', async () => {
   const { proxy, lane } = await useProxiedLane();

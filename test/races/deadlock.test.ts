@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 
+import { connectForeign, waitingForLock } from '../support/baskets.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { observeStatements, tally, together, useTestService } from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
@@ -116,3 +117,40 @@ async function waiting(service: TestService): Promise<number> {
   );
   return rows.length;
 }
+
+test('a batch that counts a repeat and applies what was refused before, against one that does both the other way around: no circle', async () => {
+  const service = await useTestService();
+  const { database } = service;
+  const failures = recordFailures(service);
+  const { id } = await service.createProduct();
+  const [paid, blocked] = await together(2, () => service.placeOrder(id, 1));
+  const deliver = (orderId: number | undefined, eventId: string) =>
+    service.pay({ event_type: 'payment.succeeded', order_id: orderId, event_id: eventId });
+  expect((await deliver(paid?.id, 'known')).status).toBe(200);
+  const nextId = Math.max(paid?.id ?? 0, blocked?.id ?? 0) + 1;
+  expect((await deliver(nextId, 'refused')).status).toBe(404);
+  await expect.poll(() => database.query('select from webhook_refusals')).toHaveLength(1);
+  expect((await service.placeOrder(id, 1)).id).toBe(nextId);
+
+  // Both lanes wait for an order, so that the two deliveries which come then are one batch.
+  const [keeper, counter] = [await connectForeign(database), await connectForeign(database)];
+  await keeper.query('begin');
+  await keeper.query('select from orders where id = $1 for update', [blocked?.id]);
+  const before = [deliver(blocked?.id, 'first'), deliver(blocked?.id, 'second')];
+  await expect.poll(() => waitingForLock(database), { interval: 5 }).toBe(2);
+  const batch = [deliver(nextId, 'refused'), deliver(paid?.id, 'known')];
+  await counter.query('begin');
+  await counter.query("select from payment_events where identity = 'event:known' for no key update");
+  await keeper.query('rollback');
+  await Promise.all(before);
+  await expect.poll(() => waitingForLock(database), { interval: 5 }).toBe(1);
+  await counter.query("set local lock_timeout = '200ms'");
+  await counter.query(
+    "update webhook_refusals set deliveries = deliveries + 1 where identity = 'event:refused'",
+  );
+  await counter.query('commit');
+  const answers = await Promise.all(batch);
+  expect(answers.map(({ body }) => body.status)).toEqual(['processed', 'already_processed']);
+  expect(failures).toEqual([]);
+  await expectStockAddsUp(database);
+});

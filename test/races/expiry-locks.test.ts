@@ -170,6 +170,32 @@ test('somebody holds the overdue order for longer than may be waited: 409 for it
   await expectStockAddsUp(service.database);
 });
 
+test('somebody holds an overdue order for longer than may be waited: its 60 buyers get 409 within 4 s, 60 of other overdue stock buy', async () => {
+  const service = await useExpiringService();
+  const [held, ...others] = await together(61, () => service.createProduct({ stock: 1 }));
+  const [order] = await placeOverdue(service, 1, [held?.id ?? 0, 1]);
+  const free = await together(60, (index) => placeOverdue(service, 1, [others[index]?.id ?? 0, 1]));
+  const foreign = await connectForeign(service.database);
+  await foreign.query('begin');
+  await foreign.query('select from orders where id = $1 for update', [order]);
+  // These are held too, for a moment: their buyers cannot have them at once, and wait on the same trip as the others.
+  const passing = await connectForeign(service.database);
+  await passing.query('begin');
+  await passing.query('select from orders where id = any($1) for update', [free.flat()]);
+  const startedAt = performance.now();
+  const waiting = placeAtOnce(service, [
+    ...copies(60, held?.id ?? 0),
+    ...others.flatMap(({ id }) => copies(1, id)),
+  ]);
+  await expect.poll(() => waitingForLock(service.database), { interval: 5 }).toBe(1);
+  await passing.query('rollback');
+  const short = refused('insufficient_stock', 'Insufficient stock. Available: 0, Requested: 1');
+  expect(await waiting).toEqual([...Array(60).fill(short), ...Array(60).fill(placed)]);
+  expect(performance.now() - startedAt).toBeLessThan(4000);
+  await foreign.query('rollback');
+  await expectStockAddsUp(service.database);
+});
+
 test('somebody holds a product for longer than the sweep may wait: its 2 orders stay, the other 3 expire', async () => {
   const service = await useExpiringService();
   const [held, free] = await Promise.all([5, 5].map((stock) => service.createProduct({ stock })));

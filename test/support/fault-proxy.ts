@@ -9,16 +9,12 @@ import type { TestService, TestServiceOptions } from './service.ts';
 
 /**
  * What becomes of a connection at a statement: cut when PostgreSQL has been sent it but nothing has come back; cut
- * before PostgreSQL sees it; either of these only once the next statement has come behind it; silent, with the statement
- * sent and no answer ever; or silent, with the statement held back.
+ * before PostgreSQL sees it; silent, with the statement sent and no answer ever; or silent, with the statement held back.
  */
-export type StatementFault =
-  | 'cut-after'
-  | 'cut-before'
-  | 'cut-after-with-next'
-  | 'cut-before-with-next'
-  | 'silence'
-  | 'hold';
+type Fault = 'cut-after' | 'cut-before' | 'silence' | 'hold';
+
+/** Or the same at two statements: the first one waits for the one behind it. */
+export type StatementFault = Fault | `${Fault}-with-next`;
 
 /** A TCP proxy between the service and PostgreSQL that reads the protocol just enough to fail at a chosen moment. */
 export class FaultProxy {
@@ -133,6 +129,8 @@ export class FaultProxy {
   }
 }
 
+const WITH_NEXT = '-with-next';
+
 interface Faults {
   isSilent(): boolean;
   nextFaultOf(text: string): StatementFault | undefined;
@@ -150,7 +148,7 @@ class Connection {
   #parts: Buffer[] = [];
   #text: string | undefined;
   /** A statement that waits for the next one, and what will become of the connection then. */
-  #held: { statement: Buffer; fault: 'cut-after' | 'cut-before' } | undefined;
+  #held: { statement: Buffer; fault: Fault } | undefined;
   /** Name → text of the statements that were prepared. */
   readonly #prepared = new Map<string, string>();
 
@@ -206,38 +204,33 @@ class Connection {
       const text = this.#text;
       this.#text = undefined;
       if (this.#held !== undefined) {
-        return this.#cutAt(Buffer.concat([this.#held.statement, statement]), this.#held.fault);
+        return this.#fail(Buffer.concat([this.#held.statement, statement]), this.#held.fault);
       }
-      const fault = text === undefined ? undefined : this.#faults.nextFaultOf(text);
-      switch (fault) {
-        case 'cut-after':
-        case 'cut-before':
-          return this.#cutAt(statement, fault);
-        case 'cut-after-with-next':
-          this.#held = { statement, fault: 'cut-after' };
-          break;
-        case 'cut-before-with-next':
-          this.#held = { statement, fault: 'cut-before' };
-          break;
-        case 'silence':
-          this.#server.write(statement);
-          this.#silent = true;
-          return;
-        case 'hold':
-          this.#silent = true;
-          return;
-        case undefined:
-        default:
-          this.#server.write(statement);
-      }
+      const met = text === undefined ? undefined : this.#faults.nextFaultOf(text);
+      const fault = met?.replace(WITH_NEXT, '') as Fault | undefined;
+      if (fault === undefined) this.#server.write(statement);
+      else if (fault === met) return this.#fail(statement, fault);
+      else this.#held = { statement, fault };
     }
   }
 
-  #cutAt(statements: Buffer, fault: 'cut-after' | 'cut-before'): void {
-    if (fault === 'cut-before') return this.cut();
-    // The bytes still go out, and the end of the stream behind them.
-    this.#server.end(statements);
-    this.#client.destroy();
+  #fail(statements: Buffer, fault: Fault): void {
+    switch (fault) {
+      case 'cut-before':
+        return this.cut();
+      case 'cut-after':
+        // The bytes still go out, and the end of the stream behind them.
+        this.#server.end(statements);
+        this.#client.destroy();
+        return;
+      case 'silence':
+        this.#server.write(statements);
+        this.#silent = true;
+        return;
+      case 'hold':
+      default:
+        this.#silent = true;
+    }
   }
 
   /** Notes the text of the statement that a message belongs to. @returns the message's type; none for the startup's */
