@@ -26,6 +26,7 @@ const app = await buildApp({
     db: database.db,
     lane: database.lane,
     reports: database.reports,
+    pool: database.pool,
     clock: systemClock,
     metrics: createMetrics(),
     orderTtlMinutes: 0,

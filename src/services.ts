@@ -1,4 +1,5 @@
 import { createIdReader } from './db/id-reader.ts';
+import { showPoolUse } from './db/pool-gauges.ts';
 import type { Reports } from './db/reports.ts';
 import type { Db } from './db/types.ts';
 import { purgeKeys } from './idempotency/idempotency.service.ts';
@@ -24,6 +25,8 @@ export interface Dependencies {
   /** See `Database.lane`: orders are placed on it. */
   lane: Db;
   reports: Reports;
+  /** The connections of `db`. */
+  pool: Parameters<typeof showPoolUse>[0];
   clock: Clock;
   metrics: Metrics;
   /** How long an order may stay unpaid; 0 for ever. */
@@ -34,12 +37,13 @@ export type Services = ReturnType<typeof createServices>;
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
-  const { db, lane, reports, clock, metrics, orderTtlMinutes: ttlMinutes } = dependencies;
+  const { db, lane, reports, pool, clock, metrics, orderTtlMinutes: ttlMinutes } = dependencies;
   const placer = releaseHolds(createOrderPlacer({ db, lane, metrics, ttlMinutes }), { db, metrics });
   const payments = createPaymentService({ db, metrics });
   const audits = createAuditService({ reports, metrics });
   const inbox = createInboxService({ db, clock, metrics, payments });
   showWaitingWork(db, metrics);
+  showPoolUse(pool, metrics.registry);
   const productReader = createIdReader(
     (ids) => findReadyProducts(db, ids),
     observeBatches(metrics, 'product_reads'),

@@ -10,7 +10,7 @@ declare module 'fastify' {
   }
 }
 
-/** How late the answer may come, at the most: short beside the deadline itself. */
+/** How often the time of requests is looked at, and so how early one may be refused: short beside the deadline itself. */
 const CHECK_MS = 250;
 
 declare module 'fastify' {
@@ -21,7 +21,7 @@ declare module 'fastify' {
 }
 
 /**
- * Answers 503 when a request has taken longer than `deadlineMs`. What it was doing may still be done; an
+ * Answers 503 before a request has taken `deadlineMs`. What it was doing may still be done; an
  * Idempotency-Key tells.
  *
  * One timer looks after all requests. Fastify's own `handlerTimeout` gives each request a timer and an AbortController,
@@ -49,7 +49,7 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
   });
   const timer = setInterval(() => {
     for (const reply of underWay) {
-      if (reply !== undefined && reply.elapsedTime >= deadlineMs) endWith(reply, tooLate(reply));
+      if (reply !== undefined && reply.elapsedTime >= deadlineMs - CHECK_MS) endWith(reply, tooLate(reply));
     }
   }, CHECK_MS);
   timer.unref();

@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
+  beside,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -88,6 +89,7 @@ export const CreateOrderBody = Type.Object(
         minItems: 1,
         maxItems: 100,
         description: 'Each product once',
+        'x-unique-by': 'product_id',
       }),
     ),
     customer_email: Type.Optional(nullableText(254, { pattern: Email.pattern })),
@@ -96,6 +98,17 @@ export const CreateOrderBody = Type.Object(
     $id: 'CreateOrder',
     additionalProperties: false,
     description: 'Either product_id and quantity, or items; never both',
+    if: { type: 'object', properties: { items: {} }, required: ['items'] },
+    // Both leave the other fields to the whole.
+    then: {
+      properties: { product_id: beside('items'), quantity: beside('items') },
+      additionalProperties: true,
+    },
+    else: {
+      properties: { product_id: Id, quantity: Quantity },
+      required: ['product_id', 'quantity'],
+      additionalProperties: true,
+    },
     examples: [
       { product_id: 1, quantity: 2, customer_email: 'ada@example.com' },
       {

@@ -90,6 +90,20 @@ describe('/metrics', () => {
     expect(await valueOf(name, series)).toBe(before);
   });
 
+  test('shows the use of the pool, and how late the event loop is', async () => {
+    const { text } = await service.call('GET', '/metrics');
+    expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds \d/m);
+    const { pool } = service.own;
+    const held = await Promise.all(Array.from({ length: 10 }, () => pool.connect()));
+    const waiting = pool.connect();
+    expect(await valueOf('db_pool_connections', { state: 'busy' })).toBe(10);
+    expect(await valueOf('db_pool_connections', { state: 'idle' })).toBe(0);
+    expect(await valueOf('db_pool_waiting')).toBeGreaterThan(0);
+    for (const client of held) client.release();
+    (await waiting).release();
+    expect(await valueOf('db_pool_connections', { state: 'idle' })).toBeGreaterThan(0);
+  });
+
   test('unknown paths share one series, so that nobody can fill the memory with names', async () => {
     const paths = ['/a', '/b', '/c'];
     const calls = async () => {

@@ -191,7 +191,7 @@ describe('every fault is named at once', () => {
     );
   });
 
-  test('an order with a fault in each of 3 items', async () => {
+  test('an order with faults in each of 3 items', async () => {
     const items = [
       { product_id: 'x', quantity: 1 },
       { product_id: 1 },
@@ -200,8 +200,28 @@ describe('every fault is named at once', () => {
     expect(await service.call('POST', '/orders', { items })).toHaveFaults(
       'body/items/0/product_id',
       'body/items/1/quantity',
+      'body/items/2/product_id',
       'body/items/2/quantity',
       'body/items/2/gift',
+    );
+  });
+
+  test('an order with half of a form, one with both, and one with a repeated product: each beside other faults', async () => {
+    const order = (body: object) => service.call('POST', '/orders', body);
+    expect(await order({ quantity: '5', colour: 1 })).toHaveFaults(
+      'body/product_id',
+      'body/quantity',
+      'body/colour',
+    );
+    const item = { product_id: 1, quantity: 1 };
+    expect(
+      await order({ product_id: 1, items: [item, item, { ...item, quantity: 0 }], tax: 1 }),
+    ).toHaveFaults(
+      'body/product_id',
+      'body/items/1/product_id',
+      'body/items/2/product_id',
+      'body/items/2/quantity',
+      'body/tax',
     );
   });
 

@@ -70,6 +70,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     db: own.db,
     lane: own.lane,
     reports: own.reports,
+    pool: own.pool,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
     orderTtlMinutes: options.orderTtlMinutes ?? 0,
