@@ -1,5 +1,5 @@
 /** Who may import whom. Each rule says what would break without it. */
-const feature = '^src/(products|inventory|orders|payments|idempotency|events)/';
+const feature = '^src/(products|inventory|orders|payments|idempotency|events|access)/';
 
 module.exports = {
   forbidden: [
@@ -15,7 +15,28 @@ module.exports = {
       comment: 'An entry point starts things when it is loaded.',
       severity: 'error',
       from: {},
-      to: { path: '^src/(server|migrate)\\.ts$' },
+      to: { path: ['^src/(server|migrate)\\.ts$', '^scripts/[^/]+\\.ts$'] },
+    },
+    {
+      name: 'the-product-stands-alone',
+      comment: 'The image has neither scripts nor tests.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: '^(scripts|test)/' },
+    },
+    {
+      name: 'sql-lives-in-repositories',
+      comment: 'Who looks for a statement looks in one place, and a pool is opened in one place.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/db/|\\.repository\\.ts$' },
+      to: { path: 'node_modules/(kysely|pg)/' },
+    },
+    {
+      name: 'http-knows-no-shops',
+      comment: 'What every request shares serves any feature; a key is of requests, too.',
+      severity: 'error',
+      from: { path: '^src/http/' },
+      to: { path: feature, pathNot: '^src/idempotency/(key|fingerprint)\\.ts$' },
     },
     {
       name: 'routes-know-no-sql',
@@ -50,7 +71,7 @@ module.exports = {
       comment: 'Tools that know nothing of shops.',
       severity: 'error',
       from: { path: '^src/lib/' },
-      to: { path: '^src/', pathNot: '^src/lib/' },
+      to: { path: ['^src/(?!lib/)', 'node_modules/(fastify|@fastify|pg|kysely)/'] },
     },
     {
       name: 'db-knows-only-lib',

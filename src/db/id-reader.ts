@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 import { createBatcher } from '../lib/batcher.ts';
-import type { ReadyAnswer } from '../lib/ready-answer.ts';
+import type { ReadyAnswer, ReadyRow } from '../lib/ready-answer.ts';
 
 /**
- * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn when its lane is free and sent at
- * once, so every caller gets a row that was read after it asked.
+ * Reads rows by id, many callers on one trip. Nothing is cached: a batch is drawn in the turn after its lane is
+ * free and sent at once, so every caller gets a row that was read after it asked.
  *
  * A row is handed out as the JSON that its callers send, written once for all of a batch that asked for it.
  */
@@ -23,7 +23,7 @@ const LANES = 2;
 const MAX_QUEUE = 10_000;
 
 export function createIdReader(
-  findMany: (ids: readonly number[]) => Promise<readonly (ReadyAnswer & { id: number })[]>,
+  findMany: (ids: readonly number[]) => Promise<readonly ReadyRow[]>,
   onBatch: (size: number, waitedMs: number) => void,
 ): IdReader {
   const batcher = createBatcher<number, ReadyAnswer | undefined>({

@@ -13,7 +13,7 @@ import {
 import type { IdempotencyKey } from './key.ts';
 
 /*
- * A key is applied at most once because its row is inserted first, in the same transaction as the work:
+ * A key is applied at most once because its row is inserted in the same transaction as the work, and can be inserted once:
  *
  * - The work and the row commit together, so a crash leaves both or neither.
  * - A second caller with the same key waits on the first one's row, and then finds its answer; past lock_timeout it is

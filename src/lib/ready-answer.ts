@@ -4,6 +4,11 @@ export interface ReadyAnswer {
   json: string;
 }
 
+/** One of several that were read together. */
+export interface ReadyRow extends ReadyAnswer {
+  id: number;
+}
+
 export function toReadyAnswer(resource: { version: number }): ReadyAnswer {
   return { version: resource.version, json: JSON.stringify(resource) };
 }

@@ -4,7 +4,7 @@ import { plainArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import type { PageRequest } from '../lib/page.ts';
-import { type ReadyAnswer, toReadyAnswer } from '../lib/ready-answer.ts';
+import { type ReadyRow, toReadyAnswer } from '../lib/ready-answer.ts';
 import type { OrderStatus } from './order-state.ts';
 import { type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
 
@@ -60,10 +60,7 @@ export function rowToOrder(row: OrderRow): Order {
 }
 
 /** Many orders by their ids, written as callers see them; in no particular order, and without ids that are not there. */
-export async function findReadyOrders(
-  db: Db,
-  ids: readonly number[],
-): Promise<(ReadyAnswer & { id: number })[]> {
+export async function findReadyOrders(db: Db, ids: readonly number[]): Promise<ReadyRow[]> {
   const { rows } = await db.executeQuery<OrderRow>(CompiledQuery.raw(ORDERS_BY_ID, [plainArray(ids)]));
   return rows.map((row) => ({ id: row.id, ...toReadyAnswer(rowToOrder(row)) }));
 }

@@ -18,7 +18,7 @@ const LIST_BODY_BYTES = 4096;
 const WHOLE_BODY_BYTES = 1_000_000;
 
 /**
- * How far ids and times of payment events may be apart (0004): a delivery that was refused waits in memory while the
+ * How far ids and times of payment events may be apart (0003): a delivery that was refused waits in memory while the
  * database is away, and is stored with the time of its arrival.
  */
 const TIME_SLACK = '1 day';

@@ -23,61 +23,12 @@ export type PaymentService = ReturnType<typeof createPaymentService>;
 
 export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics }) {
   const batcher = createBatcher<Delivery, PaymentResult & { expired?: true }>({
-    work: (draw) => applyDrawn(draw()),
+    work: (draw) => applyDrawn(db, draw()),
     maxBatch: MAX_BATCH,
     lanes: LANES,
     maxQueue: MAX_QUEUE,
     onBatch: observeBatches(metrics, 'payment_events'),
   });
-
-  /** Events of one order are applied one after the other, in the order of their arrival; others share a transaction. */
-  async function applyDrawn(deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
-    const results = new Map<Delivery, ApplyResult>();
-    const batch = { waitedInVain: false };
-    for (const group of groupByTurn(deliveries)) {
-      const answers = await runInHalves(group, {
-        run: (part) => applyGroup(part, batch),
-        mayBeOneCalls,
-        refusalOf: (_delivery, error) => refusalOf(error),
-      });
-      for (const [index, answer] of answers.entries()) results.set(group[index] as Delivery, answer);
-    }
-    // Every delivery is in exactly one group.
-    return deliveries.map((delivery) => results.get(delivery) as ApplyResult);
-  }
-
-  async function applyGroup(
-    group: readonly Delivery[],
-    batch: { waitedInVain: boolean },
-  ): Promise<ApplyResult[]> {
-    if (!batch.waitedInVain) {
-      try {
-        return await inTransaction(db, (tx) => applyPayments(tx, group));
-      } catch (error) {
-        if (!isLockTimeout(error)) throw error;
-        // Somebody holds one of the orders, or a product of it, for longer than a transaction may wait. One by one, only
-        // the events that need it suffer, and none of the batch waits past its deadline.
-        batch.waitedInVain = true;
-      }
-    }
-    const results: ApplyResult[] = [];
-    for (const delivery of group) results.push(await applyAlone(delivery));
-    return results;
-  }
-
-  async function applyAlone(delivery: Delivery): Promise<ApplyResult> {
-    try {
-      const [result] = await inTransaction(db, async (tx) => {
-        await limitLockWait(tx, SHORT_WAIT_MS);
-        return applyPayments(tx, [delivery]);
-      });
-      // One for one.
-      return result as ApplyResult;
-    } catch (error) {
-      if (!mayBeOneCalls(error)) throw error;
-      return refusalOf(error);
-    }
-  }
 
   return {
     /** @throws AppError order_not_found: nothing is stored, the provider may try again */
@@ -95,8 +46,58 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
   };
 }
 
+/** Events of one order are applied one after the other, in the order of their arrival; others share a transaction. */
+async function applyDrawn(db: Db, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
+  const results = new Map<Delivery, ApplyResult>();
+  const batch = { waitedInVain: false };
+  for (const group of groupByTurn(deliveries)) {
+    const answers = await runInHalves(group, {
+      run: (part) => applyGroup(db, part, batch),
+      mayBeOneCalls,
+      refusalOf: (_delivery, error) => refusalOf(error),
+    });
+    for (const [index, answer] of answers.entries()) results.set(group[index] as Delivery, answer);
+  }
+  // Every delivery is in exactly one group.
+  return deliveries.map((delivery) => results.get(delivery) as ApplyResult);
+}
+
+async function applyGroup(
+  db: Db,
+  group: readonly Delivery[],
+  batch: { waitedInVain: boolean },
+): Promise<ApplyResult[]> {
+  if (!batch.waitedInVain) {
+    try {
+      return await inTransaction(db, (tx) => applyPayments(tx, group));
+    } catch (error) {
+      if (!isLockTimeout(error)) throw error;
+      // Somebody holds one of the orders, or a product of it, for longer than a transaction may wait. One by one, only
+      // the events that need it suffer, and none of the batch waits past its deadline.
+      batch.waitedInVain = true;
+    }
+  }
+  const results: ApplyResult[] = [];
+  for (const delivery of group) results.push(await applyAlone(db, delivery));
+  return results;
+}
+
+async function applyAlone(db: Db, delivery: Delivery): Promise<ApplyResult> {
+  try {
+    const [result] = await inTransaction(db, async (tx) => {
+      await limitLockWait(tx, SHORT_WAIT_MS);
+      return applyPayments(tx, [delivery]);
+    });
+    // One for one.
+    return result as ApplyResult;
+  } catch (error) {
+    if (!mayBeOneCalls(error)) throw error;
+    return refusalOf(error);
+  }
+}
+
 /** The first event of each order, then the second of each, and so on; repeated deliveries go with the first. */
-export function groupByTurn(deliveries: readonly Delivery[]): Delivery[][] {
+function groupByTurn(deliveries: readonly Delivery[]): Delivery[][] {
   const groups: Delivery[][] = [];
   const turns = new Map<number | null, { turn: number; identity: string }>();
   for (const delivery of deliveries) {

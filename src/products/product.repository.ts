@@ -5,10 +5,10 @@ import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { centsToDecimal } from '../lib/money.ts';
 import type { PageRequest } from '../lib/page.ts';
-import type { ReadyAnswer } from '../lib/ready-answer.ts';
+import type { ReadyRow } from '../lib/ready-answer.ts';
 import { type NewProduct, type Product, type ProductFilter, productNotFound } from './product.ts';
 
-/** What can be sold now: the one expression behind every answer and filter. */
+/** What can be sold now: the one expression behind every list and filter (`READY_PRODUCTS` repeats it). */
 const sellable = sql<number>`(on_hand - reserved)`;
 
 const columns = [
@@ -33,16 +33,12 @@ function rowToProduct(row: ProductRow): Product {
 }
 
 /** Many products by their ids, written as callers see them; in no particular order, and without ids that are not there. */
-export async function findReadyProducts(
-  db: Db,
-  ids: readonly number[],
-): Promise<(ReadyAnswer & { id: number })[]> {
-  const { rows } = await db.executeQuery<ReadyAnswer & { id: number }>(
-    CompiledQuery.raw(READY_PRODUCTS, [plainArray(ids)]),
-  );
+export async function findReadyProducts(db: Db, ids: readonly number[]): Promise<ReadyRow[]> {
+  const { rows } = await db.executeQuery<ReadyRow>(CompiledQuery.raw(READY_PRODUCTS, [plainArray(ids)]));
   return rows;
 }
 
+/** Years of four digits, which the time of a transaction has. */
 const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 
 /**

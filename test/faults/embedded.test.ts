@@ -227,6 +227,6 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     const error = await refusal(start({ dataDir: folder, serverSettings: { shared_buffers: 'lots' } }));
     expect(error.message).toContain('invalid value for parameter "shared_buffers": "lots"');
     // At once, and not when its patience for a server that may still be on its way is over (15 s).
-    expect(performance.now() - before).toBeLessThan(15_000);
+    expect(performance.now() - before).toBeLessThan(10_000);
   });
 });

@@ -59,12 +59,12 @@ test('one event id in 30 events of 3 orders: exactly 1 order is paid', async () 
   await expectStockAddsUp(service.database);
 });
 
-test('100 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and one order.paid event each', async () => {
+test('200 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and one order.paid event each', async () => {
   const service = await useTestService();
-  const { id: productId } = await service.createProduct({ stock: 100 });
+  const { id: productId } = await service.createProduct({ stock: 200 });
   const outcomes = new Set<string>();
   // Two at a time, so that the four calls of an order are at the database together.
-  for (let round = 0; round < 50; round++) {
+  for (let round = 0; round < 100; round++) {
     await together(2, async (index) => {
       const { id, total } = await service.placeOrder(productId, 1);
       const event = { event_type: 'payment.succeeded', order_id: id, event_id: `pay-${id}`, amount: total };
@@ -87,7 +87,7 @@ test('100 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and
   }
   expect(outcomes.size).toBe(2);
   const { body } = await service.call('GET', '/orders?status=PAID&limit=1000');
-  expect(body).toHaveLength(100);
+  expect(body).toHaveLength(200);
   await expectStockAddsUp(service.database);
 });
 

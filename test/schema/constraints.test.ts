@@ -143,7 +143,7 @@ test('a resolved exception has a resolution, and an open one has none', async ()
   expect(await refusedBy(exception('RESOLVED', "'forgotten'"))).toBe('payment_exceptions_resolution_known');
 });
 
-test('orders with items and products of orders cannot be erased', async () => {
+test('orders and products of orders cannot be erased', async () => {
   await database.query(movement('reserved', 1, 3));
   expect(await refusedBy('delete from orders where id = 1')).toBe('23001');
   expect(await refusedBy('delete from products where id = 1')).toBe('products_not_in_orders');

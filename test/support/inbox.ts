@@ -16,9 +16,7 @@ export function deliverForged(service: TestService, payload: string | Buffer): P
   return deliver(service, payload, { 'x-webhook-signature': `sha256=${'0'.repeat(64)}` });
 }
 
-// Tests read answers as a client would: whatever is in them.
-// oxlint-disable-next-line typescript/no-explicit-any
-export async function inboxOf(service: TestService, query = ''): Promise<any[]> {
+export async function inboxOf(service: TestService, query = ''): Promise<Answer['body'][]> {
   const { status, body, text } = await service.call('GET', `/webhooks/inbox?${query}`);
   if (status !== 200) throw new Error(text);
   return body;

@@ -10,16 +10,13 @@ import type { Answer } from './service.ts';
  *   expect(answer).toHaveFaults('body/price', 'body/stock');
  */
 
-interface ProblemMatchers<R> {
-  /** A complete problem document of this status and code (and detail), that shows nothing of what is inside. */
-  toBeProblem(status: number, code: ProblemCode, detail?: string): R;
-  /** 422 whose faults are at exactly these paths, each with a message that the detail repeats. */
-  toHaveFaults(...paths: string[]): R;
-}
-
 declare module 'vitest' {
-  // oxlint-disable-next-line typescript/no-explicit-any, typescript/no-empty-object-type, no-unused-vars
-  interface Matchers<T = any> extends ProblemMatchers<T> {}
+  interface Matchers<T> {
+    /** A complete problem document of this status and code (and detail), that shows nothing of what is inside. */
+    toBeProblem(status: number, code: ProblemCode, detail?: string): T;
+    /** 422 whose faults are at exactly these paths, each with a message that the detail repeats. */
+    toHaveFaults(...paths: string[]): T;
+  }
 }
 
 /** A stack, SQL, a name of a constraint or a path of a file: what no answer may show. */

@@ -9,6 +9,7 @@ import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 
 import type { TestDatabase } from './database.ts';
+import type { Answer } from './service.ts';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 const entry = path.join(root, 'dist', 'server.js');
@@ -117,8 +118,7 @@ export async function useEmptyDatabase(
 export interface HttpAnswer {
   status: number;
   headers: IncomingHttpHeaders;
-  // oxlint-disable-next-line typescript/no-explicit-any
-  body: any;
+  body: Answer['body'];
 }
 
 /** A client with one connection that it keeps alive, as a load balancer or a browser does. */
