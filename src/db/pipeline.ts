@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import type { CompiledQuery, Driver, QueryResult } from 'kysely';
 import pg from 'pg';
 
@@ -41,6 +43,8 @@ export class PipelinedDriver implements Driver {
     const turn = createDeferred();
     this.#turn = turn.promise;
     await before;
+    // Whoever has come in by now begins with this one, and not with the next: PostgreSQL is flushing meanwhile.
+    await nextTurn();
     // One that others still use has a timeout under way, which will tell.
     if (
       this.#client !== undefined &&
