@@ -12,9 +12,12 @@ import { AlteringProxy, insert, type Lane, useLane } from '../support/lane.ts';
 
 test('3 transactions at once: each begins before the one before it is answered, and never 3 are in the pipe', async () => {
   const lane = await useLane();
-  await Promise.all(
-    ['a', 'b', 'c'].map((name) => lane.write(name, (tx) => sql`select pg_sleep(0.05)`.execute(tx))),
-  );
+  // So that a COMMIT takes its time, as where a disk is slow.
+  await lane.database.query(`
+    create function take_time() returns trigger language plpgsql as $$ begin perform pg_sleep(0.05); return null; end $$;
+    create constraint trigger slow_commit after insert on log
+      deferrable initially deferred for each row execute function take_time()`);
+  await Promise.all(['a', 'b', 'c'].map((name) => lane.write(name)));
   expect(lane.seen).toEqual([
     'a begins',
     'b begins',
