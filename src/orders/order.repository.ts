@@ -9,13 +9,14 @@ import type { OrderStatus } from './order-state.ts';
 import { type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
 
 /** The items as one JSON array, so that an order is one row: no second trip, no join to fold up again. */
-export const orderItems = sql<OrderItem[]>`(
+const ITEMS = `(
   select json_agg(json_build_object(
            'product_id', i.product_id, 'sku', i.sku, 'quantity', i.quantity, 'unit_price', i.unit_price
          ) order by i.position)
     from order_items i
    where i.order_id = orders.id
 )`;
+export const orderItems = sql<OrderItem[]>`${sql.raw(ITEMS)}`;
 
 export const orderColumns = [
   'orders.id',
@@ -67,12 +68,7 @@ export async function findReadyOrders(db: Db, ids: readonly number[]): Promise<R
 
 /** The text that Kysely would build anew for every read. */
 const ORDERS_BY_ID = `
-  select id, status, total, customer_email, refund_due, version, expires_at, created_at, updated_at,
-         (select json_agg(json_build_object(
-                   'product_id', i.product_id, 'sku', i.sku, 'quantity', i.quantity, 'unit_price', i.unit_price
-                 ) order by i.position)
-            from order_items i
-           where i.order_id = orders.id) as items
+  select ${orderColumns.join(', ')}, ${ITEMS} as items
     from orders
    where id = any($1::bigint[])`;
 

@@ -11,6 +11,7 @@ import {
   type Verdict,
 } from './inbox.ts';
 import { type ReviewReason, reviewReasons } from './payment-rules.ts';
+import { isApplied } from './webhook-refusal.repository.ts';
 import type { SignatureScheme } from './webhook-signature.ts';
 
 /** A page shows the beginning of each body, so that its size is bounded; one delivery shows all that is kept. */
@@ -150,14 +151,6 @@ function refused(filter: InboxFilter, bodyBytes: number): RawBuilder<unknown> {
      where not (verdict = 'valid' and ${isApplied})
        and ${sql.join(conditions, sql` and `)}`;
 }
-
-/**
- * A failure may be written down while a later delivery of the same event is applied, and neither sees the other. What is
- * applied has not failed; the purge takes the row away.
- */
-const isApplied = sql`exists (
-  select from payment_events applied where applied.identity = webhook_refusals.identity
-)`;
 
 function commonConditions(filter: InboxFilter): RawBuilder<unknown>[] {
   const { event_type, order_id, event_id, received_from, received_to } = filter;

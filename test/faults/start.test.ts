@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { useTestDatabase } from '../support/database.ts';
-import { KeepAliveClient, ServiceProcess, startProcess, useEmptyDatabase } from '../support/process.ts';
+import { KeepAliveClient, BuiltService, startProcess, useEmptyDatabase } from '../support/process.ts';
 
 /** A port that somebody else listens on until the test ends. */
 async function takePort(): Promise<number> {
@@ -28,7 +28,7 @@ async function closedPort(): Promise<number> {
 
 /** Starts the service, which must end with 1. @returns its one sentence */
 async function refusal(env: Record<string, string>): Promise<string> {
-  const service = new ServiceProcess({ LOG_LEVEL: 'silent', ...env });
+  const service = new BuiltService({ LOG_LEVEL: 'silent', ...env });
   expect(await service.exited).toMatchObject({ code: 1, signal: null });
   expect(service.stdout).toBe('');
   expect(service.stderr.trimEnd().split('\n')).toHaveLength(1);

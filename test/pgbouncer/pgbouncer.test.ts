@@ -6,7 +6,7 @@ import { BACK_WITHIN_MS, DEADLINE_MS, endure, type Fault } from '../support/endu
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { findPgbouncer, PgBouncer } from '../support/pgbouncer.ts';
-import { KeepAliveClient, ServiceProcess, startProcess, useEmptyDatabase } from '../support/process.ts';
+import { KeepAliveClient, BuiltService, startProcess, useEmptyDatabase } from '../support/process.ts';
 import { useTestService } from '../support/race.ts';
 import { allKinds } from '../support/traffic.ts';
 
@@ -40,7 +40,7 @@ test('2 instances start at once on an empty database behind PgBouncer: one migra
 
 test('without DATABASE_PGBOUNCER the service does not start, and says in one sentence what to set', async () => {
   const database = await useTestDatabase();
-  const service = new ServiceProcess({ DATABASE_URL: database.url });
+  const service = new BuiltService({ DATABASE_URL: database.url });
   expect(await service.exited).toMatchObject({ code: 1, signal: null });
   expect(service.stderr.trimEnd().split('\n')).toHaveLength(1);
   expect(service.stderr).toContain('Set DATABASE_PGBOUNCER=true');

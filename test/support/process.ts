@@ -24,7 +24,7 @@ export interface Exit {
 }
 
 /** The built service in a process of its own, killed when the test ends. */
-export class ServiceProcess {
+export class BuiltService {
   readonly child: ChildProcess;
   readonly exited: Promise<Exit>;
   stdout = '';
@@ -88,8 +88,8 @@ export async function withPatience<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-export function startProcess(env: Record<string, string>): Promise<ServiceProcess> {
-  return withPatience(new ServiceProcess(env).ready());
+export function startProcess(env: Record<string, string>): Promise<BuiltService> {
+  return withPatience(new BuiltService(env).ready());
 }
 
 /** A database without any schema, dropped when the test ends. */
