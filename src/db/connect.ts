@@ -20,9 +20,9 @@ const PGBOUNCER_REFUSAL = /unsupported startup parameter/;
  * @returns the names of the migrations that were run
  */
 export async function migrateDatabase(
-  options: Omit<DatabaseOptions, 'poolSize' | 'timeouts'>,
+  options: Omit<DatabaseOptions, 'poolSize' | 'forMigrations'>,
 ): Promise<string[]> {
-  const { db, close } = createDatabase({ ...options, poolSize: 1, timeouts: false });
+  const { db, close } = createDatabase({ ...options, poolSize: 1, forMigrations: true });
   try {
     await requireDatabase(db, options.url);
     return await migrateToLatest(db);

@@ -33,14 +33,21 @@ const CONNECT_TIMEOUT_MS = 3000;
 
 /** Migrations have none, whatever is set for their role. PgBouncer refuses this as it refuses the timeouts themselves. */
 const NO_TIMEOUTS = '-c lock_timeout=0 -c statement_timeout=0';
+/**
+ * What the transaction of migrations begins with: no timeouts behind PgBouncer either, and one instance at a time. The
+ * lock is the transaction's: behind PgBouncer, one of the session would be taken on one connection and given back on
+ * another. Its number is that of Kysely's own, which earlier versions took.
+ */
+const MIGRATION_BEGIN =
+  'set local lock_timeout = 0; set local statement_timeout = 0; select pg_advisory_xact_lock(3853314791062309107); ';
 
 export interface DatabaseOptions {
   url: string;
   poolSize: number;
   /** The database is reached through PgBouncer in transaction mode: no named statements, no startup parameters. */
   pgbouncer: boolean;
-  /** False for migrations, which may wait for another instance's and take long. */
-  timeouts?: boolean;
+  /** For migrations, which may wait for another instance's and take long: without timeouts, each transaction alone. */
+  forMigrations?: boolean;
   /** A pooled connection died while nobody used it. It is replaced; this is news for the log. */
   onIdleError: (error: Error) => void;
 }
@@ -55,7 +62,8 @@ export interface Database {
 }
 
 export function createDatabase(options: DatabaseOptions): Database {
-  const { pgbouncer, timeouts = true, onIdleError } = options;
+  const { pgbouncer, forMigrations = false, onIdleError } = options;
+  const timeouts = !forMigrations;
   const serverTimeouts = {
     lock_timeout: LOCK_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
@@ -80,7 +88,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     .join('');
   const connection = {
     ownsBackend: !pgbouncer,
-    beginPrefix: timeouts && pgbouncer ? setLocal : '',
+    beginPrefix: forMigrations ? MIGRATION_BEGIN : pgbouncer ? setLocal : '',
     liveness,
     queryTimeoutMs: QUERY_TIMEOUT_MS,
   };

@@ -28,8 +28,8 @@ function migrator(db: Db): Migrator {
 }
 
 /**
- * Brings the schema up to date. Many instances may call it at once on one empty database: the Migrator's advisory lock
- * lets one of them work while the others wait.
+ * Brings the schema up to date. Many instances may call it at once on one empty database: one of them works while
+ * the others wait (`forMigrations` in database.ts).
  * @returns the names of the migrations that this call ran
  */
 export async function migrateToLatest(db: Db): Promise<string[]> {

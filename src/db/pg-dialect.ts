@@ -72,12 +72,19 @@ export class PgDialect implements Dialect {
   }
 
   createAdapter(): PostgresAdapter {
-    return new PostgresAdapter();
+    return new Adapter();
   }
 
   createIntrospector(db: Kysely<unknown>): PostgresIntrospector {
     return new PostgresIntrospector(db);
   }
+}
+
+/** The migrations' own transaction takes the lock that keeps them apart (`MIGRATION_BEGIN` in database.ts). */
+class Adapter extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+
+  override async releaseMigrationLock(): Promise<void> {}
 }
 
 interface BeginRow {

@@ -1,5 +1,6 @@
 import { expect, inject, onTestFinished, test } from 'vitest';
 
+import { migrateDatabase } from '../../src/db/connect.ts';
 import { connectForeign } from '../support/baskets.ts';
 import { useTestDatabase } from '../support/database.ts';
 import { BACK_WITHIN_MS, DEADLINE_MS, endure, type Fault } from '../support/endure.ts';
@@ -7,7 +8,7 @@ import { FaultProxy } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { findPgbouncer, PgBouncer } from '../support/pgbouncer.ts';
 import { KeepAliveClient, BuiltService, startProcess, useEmptyDatabase } from '../support/process.ts';
-import { useTestService } from '../support/race.ts';
+import { together, useTestService } from '../support/race.ts';
 import { allKinds } from '../support/traffic.ts';
 
 /** A PgBouncer of this test's own, and a proxy between it and PostgreSQL. */
@@ -36,6 +37,28 @@ test('2 instances start at once on an empty database behind PgBouncer: one migra
     client.close();
   }
   expect(services.filter(({ stdout }) => stdout.includes('"msg":"migrated"'))).toHaveLength(1);
+});
+
+test('4 instances migrate one empty database at once behind PgBouncer, 5 times: one does it, and no lock is left', async () => {
+  for (let round = 0; round < 5; round++) {
+    const database = await useEmptyDatabase();
+    const url = new URL(inject('pgbouncerUrl'));
+    url.pathname = new URL(database.url).pathname;
+    const options = { url: url.href, pgbouncer: true, onIdleError: () => undefined };
+    const migrated = await together(4, () => migrateDatabase(options));
+    expect(migrated.map(({ length }) => length).toSorted((a, b) => a - b)).toEqual([
+      0,
+      0,
+      0,
+      expect.any(Number),
+    ]);
+    expect(Math.max(...migrated.map(({ length }) => length))).toBeGreaterThan(3);
+    const locks = await database.query(
+      `select from pg_locks where locktype = 'advisory'
+         and database = (select oid from pg_database where datname = current_database())`,
+    );
+    expect(locks).toEqual([]);
+  }
 });
 
 test('without DATABASE_PGBOUNCER the service does not start, and says in one sentence what to set', async () => {
