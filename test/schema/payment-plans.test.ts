@@ -72,6 +72,12 @@ const exceptionFilters = [
   'status=RESOLVED',
   'order_id=77',
   'status=OPEN&order_id=77',
+  'reason=already_paid',
+  'reason=partial_refund',
+  'status=OPEN&reason=already_paid',
+  'created_from=2026-03-01T00:00:00Z&created_to=2026-03-02T00:00:00Z',
+  'created_to=2026-02-01T00:00:00Z',
+  'created_from=2026-11-01T00:00:00Z',
   'skip=1000',
 ];
 

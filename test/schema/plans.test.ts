@@ -49,7 +49,9 @@ afterAll(() => service.close());
 const filters = [
   '',
   'status=PENDING',
+  'status=PAID',
   'status=SHIPPED',
+  'status=CANCELED',
   'customer_email=c100@example.com',
   'customer_email=nobody@example.com',
   'product_id=7',
