@@ -76,7 +76,12 @@ export const AmountInput = money({
 
 export const Timestamp = Type.String({ format: 'date-time' });
 
-export const PageQuerySchema = {
+/** The filters of a list by the time of its rows. */
+export const From = Type.Optional({ ...Timestamp, description: 'Inclusive' });
+export const To = Type.Optional({ ...Timestamp, description: 'Exclusive' });
+
+/** What every list takes beside its filters. */
+export const pageQuery = (order: 'oldest first' | 'newest first') => ({
   limit: Type.Optional(
     Type.Integer({ minimum: 1, maximum: PAGE_LIMIT_MAX, description: `Default ${PAGE_LIMIT_DEFAULT}` }),
   ),
@@ -87,7 +92,9 @@ export const PageQuerySchema = {
       description: 'For small jumps; not together with cursor',
     }),
   ),
-  sort: Type.Optional(oneOf(['id', '-id'])),
+  sort: Type.Optional(
+    oneOf(['id', '-id'], { description: `Default ${order === 'oldest first' ? 'id' : '-id'}: ${order}` }),
+  ),
   cursor: Type.Optional(
     Type.String({
       minLength: 1,
@@ -95,7 +102,7 @@ export const PageQuerySchema = {
       description: 'From the Link header of the page before; belongs to its sort and filters',
     }),
   ),
-};
+});
 
 export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(

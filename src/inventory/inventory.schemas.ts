@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
+  From,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -9,11 +10,12 @@ import {
   NoQuery,
   nullableText,
   oneOf,
-  PageQuerySchema,
+  pageQuery,
   problemResponses,
   ref,
   text,
   Timestamp,
+  To,
 } from '../http/schemas.ts';
 import { movementKinds, RECEIVED, STOCK_MAX } from './stock-change.ts';
 
@@ -61,10 +63,9 @@ export const ListMovementsQuery = Type.Object(
   {
     kind: Type.Optional(oneOf(movementKinds)),
     order_id: Type.Optional(Id),
-    created_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
-    created_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
-    ...PageQuerySchema,
-    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default -id: newest first' })),
+    created_from: From,
+    created_to: To,
+    ...pageQuery('newest first'),
   },
   { additionalProperties: false },
 );

@@ -1,5 +1,6 @@
 import { type RawBuilder, type SelectQueryBuilder, sql } from 'kysely';
 
+import { onPage } from '../db/page-query.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db } from '../db/types.ts';
 import type { PageRequest } from '../lib/page.ts';
@@ -34,15 +35,9 @@ export async function listMovements(
   filter: MovementFilter,
   page: PageRequest,
 ): Promise<Movement[]> {
-  let query = db.selectFrom('stock_movements').select(columns).where('product_id', '=', productId);
-  query = filtered(query, productId, filter);
-  const ascending = page.sort === 'id';
-  if (page.afterId !== undefined) query = query.where('id', ascending ? '>' : '<', page.afterId);
-  if (page.skip > 0) query = query.offset(page.skip);
-  const rows = await query
-    .orderBy('id', ascending ? 'asc' : 'desc')
-    .limit(page.limit + 1)
-    .execute();
+  const all = db.selectFrom('stock_movements').select(columns).where('product_id', '=', productId);
+  const query = filtered(all, productId, filter);
+  const rows = await onPage(query, 'stock_movements', page).execute();
   return rows.map(rowToMovement);
 }
 

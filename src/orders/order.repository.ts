@@ -1,5 +1,6 @@
 import { CompiledQuery, type SelectQueryBuilder, sql } from 'kysely';
 
+import { onPage } from '../db/page-query.ts';
 import { plainArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
@@ -89,14 +90,8 @@ export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<nu
 }
 
 export async function listOrders(db: Db, filter: OrderFilter, page: PageRequest): Promise<Order[]> {
-  let query = filtered(db.selectFrom('orders').select(orderColumns).select(orderItems.as('items')), filter);
-  const ascending = page.sort === 'id';
-  if (page.afterId !== undefined) query = query.where('orders.id', ascending ? '>' : '<', page.afterId);
-  if (page.skip > 0) query = query.offset(page.skip);
-  const rows = await query
-    .orderBy('orders.id', ascending ? 'asc' : 'desc')
-    .limit(page.limit + 1)
-    .execute();
+  const query = filtered(db.selectFrom('orders').select(orderColumns).select(orderItems.as('items')), filter);
+  const rows = await onPage(query, 'orders', page).execute();
   return rows.map(rowToOrder);
 }
 

@@ -4,6 +4,7 @@ import type { FastifySchema } from 'fastify';
 
 import {
   beside,
+  From,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -12,11 +13,12 @@ import {
   NoQuery,
   nullableText,
   oneOf,
-  PageQuerySchema,
+  pageQuery,
   problemResponses,
   QUANTITY_MAX,
   ref,
   Timestamp,
+  To,
 } from '../http/schemas.ts';
 import { describeTransitions, orderStatuses } from './order-state.ts';
 
@@ -147,10 +149,9 @@ export const ListOrdersQuery = Type.Object(
     status: Type.Optional(Status),
     product_id: Type.Optional(Id),
     customer_email: Type.Optional(Email),
-    created_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
-    created_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
-    ...PageQuerySchema,
-    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default -id: newest first' })),
+    created_from: From,
+    created_to: To,
+    ...pageQuery('newest first'),
   },
   { additionalProperties: false },
 );

@@ -2,16 +2,18 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
+  From,
   Id,
   IdParams,
   NoQuery,
   nullable,
   oneOf,
-  PageQuerySchema,
+  pageQuery,
   problemResponses,
   ref,
   text,
   Timestamp,
+  To,
 } from '../http/schemas.ts';
 import { orderStatuses } from '../orders/order-state.ts';
 import { deliveryOutcomes, verdicts } from './inbox.ts';
@@ -93,10 +95,9 @@ export const ListInboxQuery = Type.Object(
     event_id: Type.Optional(
       text(1, 255, { description: 'The provider’s id of the event: event_id of the body, or webhook-id' }),
     ),
-    received_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
-    received_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
-    ...PageQuerySchema,
-    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default -id: newest first' })),
+    received_from: From,
+    received_to: To,
+    ...pageQuery('newest first'),
   },
   { additionalProperties: false },
 );

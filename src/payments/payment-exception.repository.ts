@@ -1,5 +1,6 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
 
+import { onPage } from '../db/page-query.ts';
 import { plainArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
@@ -97,14 +98,8 @@ export async function listExceptions(
   filter: ExceptionFilter,
   page: PageRequest,
 ): Promise<PaymentException[]> {
-  let query = filtered(db.selectFrom('payment_exceptions').select(columns), filter);
-  const ascending = page.sort === 'id';
-  if (page.afterId !== undefined) query = query.where('id', ascending ? '>' : '<', page.afterId);
-  if (page.skip > 0) query = query.offset(page.skip);
-  const rows = await query
-    .orderBy('id', ascending ? 'asc' : 'desc')
-    .limit(page.limit + 1)
-    .execute();
+  const query = filtered(db.selectFrom('payment_exceptions').select(columns), filter);
+  const rows = await onPage(query, 'payment_exceptions', page).execute();
   return rows.map(rowToException);
 }
 

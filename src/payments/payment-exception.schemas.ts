@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
+  From,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -10,11 +11,12 @@ import {
   NoQuery,
   nullable,
   oneOf,
-  PageQuerySchema,
+  pageQuery,
   problemResponses,
   ref,
   text,
   Timestamp,
+  To,
 } from '../http/schemas.ts';
 import { exceptionStatuses, type Resolution, resolutions } from './payment-exception.ts';
 import { type ReviewReason, reviewReasons } from './payment-rules.ts';
@@ -86,10 +88,9 @@ export const ListExceptionsQuery = Type.Object(
     status: Type.Optional(oneOf(exceptionStatuses)),
     reason: Type.Optional(Reason),
     order_id: Type.Optional(Id),
-    created_from: Type.Optional({ ...Timestamp, description: 'Inclusive' }),
-    created_to: Type.Optional({ ...Timestamp, description: 'Exclusive' }),
-    ...PageQuerySchema,
-    sort: Type.Optional(oneOf(['id', '-id'], { description: 'Default id: oldest first' })),
+    created_from: From,
+    created_to: To,
+    ...pageQuery('oldest first'),
   },
   { additionalProperties: false },
 );

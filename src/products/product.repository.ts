@@ -1,5 +1,6 @@
 import { CompiledQuery, type SelectQueryBuilder, sql } from 'kysely';
 
+import { onPage } from '../db/page-query.ts';
 import { plainArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
@@ -74,15 +75,8 @@ export async function lockProduct(tx: Tx, id: number): Promise<Product | undefin
 }
 
 export async function listProducts(db: Db, filter: ProductFilter, page: PageRequest): Promise<Product[]> {
-  let query = db.selectFrom('products').select(columns);
-  query = filtered(query, filter);
-  const ascending = page.sort === 'id';
-  if (page.afterId !== undefined) query = query.where('id', ascending ? '>' : '<', page.afterId);
-  if (page.skip > 0) query = query.offset(page.skip);
-  const rows = await query
-    .orderBy('id', ascending ? 'asc' : 'desc')
-    .limit(page.limit + 1)
-    .execute();
+  const query = filtered(db.selectFrom('products').select(columns), filter);
+  const rows = await onPage(query, 'products', page).execute();
   return rows.map(rowToProduct);
 }
 
