@@ -22,7 +22,8 @@ export function showPoolUse(
     help: 'Calls that wait for a connection of the pool',
     registers,
     collect() {
-      waiting.set(pool.waitingCount);
+      // Whoever has just asked, such as this very scrape, is handed an idle one in the next moment.
+      waiting.set(Math.max(0, pool.waitingCount - pool.idleCount));
     },
   });
 }

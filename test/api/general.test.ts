@@ -102,6 +102,7 @@ describe('/metrics', () => {
     for (const client of held) client.release();
     (await waiting).release();
     expect(await valueOf('db_pool_connections', { state: 'idle' })).toBeGreaterThan(0);
+    expect(await valueOf('db_pool_waiting')).toBe(0);
   });
 
   test('unknown paths share one series, so that nobody can fill the memory with names', async () => {
