@@ -18,11 +18,6 @@ export function oneOf<const T extends string>(values: readonly T[], options: Rec
   return Type.Unsafe<T>({ type: 'string', enum: [...values], ...options });
 }
 
-/** A field that cannot be given together with another one. */
-export function beside(other: string) {
-  return { not: {}, description: `cannot go with ${other}` };
-}
-
 /** A value of an answer that may be missing. */
 export function nullable<T extends TSchema>(schema: T, options: { description?: string } = {}) {
   return Type.Union([schema, Type.Null()], options);

@@ -2,8 +2,7 @@ import type { FastifyInstance, FastifySchema, FastifySchemaValidationError } fro
 
 import { type InputFault, validationFailed } from '../lib/errors.ts';
 import { MAX_AMOUNT, parseCents } from '../lib/money.ts';
-
-const UNIQUE_BY = 'x-unique-by';
+import { fieldRules } from './field-rules.ts';
 
 /*
  * Strict input. Fastify's defaults would turn null into 0, "0x10" into 16 and drop fields that nobody knows; here
@@ -21,9 +20,7 @@ export const ajvOptions = {
     allowUnionTypes: true,
     // Numbers only; strings are held by their pattern.
     formats: { money: { type: 'number' as const, validate: isWholeCents } },
-    keywords: [
-      { keyword: UNIQUE_BY, type: 'array' as const, schemaType: 'string' as const, validate: findRepeats },
-    ],
+    keywords: fieldRules,
   },
 };
 
@@ -31,27 +28,6 @@ export const ajvOptions = {
 function isWholeCents(amount: number): boolean {
   return Math.abs(amount) > MAX_AMOUNT || parseCents(Math.abs(amount)) !== undefined;
 }
-
-/** The keyword `x-unique-by`: names each element of a list whose member an earlier one has, too. */
-function findRepeats(
-  member: string,
-  list: unknown[],
-  _schema?: unknown,
-  at?: { instancePath: string },
-): boolean {
-  const seen = new Set<unknown>();
-  const errors: { keyword: string; instancePath: string }[] = [];
-  for (const [index, element] of list.entries()) {
-    const value = (element as Record<string, unknown> | null)?.[member];
-    const instancePath = `${at?.instancePath ?? ''}/${index}/${member}`;
-    if (value !== undefined && seen.has(value)) errors.push({ keyword: UNIQUE_BY, instancePath });
-    seen.add(value);
-  }
-  findRepeats.errors = errors;
-  return errors.length === 0;
-}
-/** Where ajv looks for them. */
-findRepeats.errors = [] as { keyword: string; instancePath: string }[];
 
 const PLAIN_INTEGER = /^-?(0|[1-9]\d{0,15})$/;
 
@@ -140,8 +116,6 @@ function toFault(error: FastifySchemaValidationError, part: string) {
       return { path, message: `must be one of ${(params['allowedValues'] as unknown[]).join(', ')}` };
     case 'type':
       return { path, message: typeMessage(error) };
-    case UNIQUE_BY:
-      return { path, message: 'is named twice; add the quantities up' };
     case 'not':
       return { path, message: forbiddenMessage(error) };
     case 'minProperties':
@@ -168,13 +142,10 @@ function typeMessage(error: FastifySchemaValidationError): string {
   return Array.isArray(data) ? `must be one ${types}, not a list` : `must be ${types}`;
 }
 
-/** `not` with a constant, or with anything at all beside another field (`beside`); the schemas use it for nothing else. */
+/** `not` with a constant; the schemas use it for nothing else. */
 function forbiddenMessage(error: FastifySchemaValidationError): string {
-  const { schema, parentSchema } = error as {
-    schema?: { const?: unknown };
-    parentSchema?: { description?: string };
-  };
-  return parentSchema?.description ?? `must not be ${JSON.stringify(schema?.const)}`;
+  const { schema } = error as { schema?: { const?: unknown } };
+  return `must not be ${JSON.stringify(schema?.const)}`;
 }
 
 function formatMessage(format: string): string {

@@ -3,7 +3,6 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
-  beside,
   From,
   Id,
   IdempotencyHeaders,
@@ -100,17 +99,7 @@ export const CreateOrderBody = Type.Object(
     $id: 'CreateOrder',
     additionalProperties: false,
     description: 'Either product_id and quantity, or items; never both',
-    if: { type: 'object', properties: { items: {} }, required: ['items'] },
-    // Both leave the other fields to the whole.
-    then: {
-      properties: { product_id: beside('items'), quantity: beside('items') },
-      additionalProperties: true,
-    },
-    else: {
-      properties: { product_id: Id, quantity: Quantity },
-      required: ['product_id', 'quantity'],
-      additionalProperties: true,
-    },
+    'x-either': [['product_id', 'quantity'], ['items']],
     examples: [
       { product_id: 1, quantity: 2, customer_email: 'ada@example.com' },
       {
