@@ -188,8 +188,9 @@ export const createOrder = {
   operationId: 'createOrder',
   summary: 'Place an order',
   description:
-    'Reserves the stock of every item, or of none. Prices are those of this moment. Stock that only overdue orders hold ' +
-    '(see expires_at) is released first and counts as there, in a dry run, too.',
+    'Of one product (product_id and quantity) or of many (items), never both. Reserves the stock of every item, or of ' +
+    'none. Prices are those of this moment. Stock that only overdue orders hold (see expires_at) is released first and ' +
+    'counts as there, in a dry run, too.',
   tags,
   headers: IdempotencyHeaders,
   querystring: CreateOrderQuery,
