@@ -1,5 +1,5 @@
 import { createIdReader } from './db/id-reader.ts';
-import { showPoolUse } from './db/pool-gauges.ts';
+import { type PoolCounts, showPoolUse } from './db/pool-gauges.ts';
 import type { Reports } from './db/reports.ts';
 import type { Db } from './db/types.ts';
 import { purgeKeys } from './idempotency/idempotency.service.ts';
@@ -26,7 +26,7 @@ export interface Dependencies {
   lane: Db;
   reports: Reports;
   /** The connections of `db`. */
-  pool: Parameters<typeof showPoolUse>[0];
+  pool: PoolCounts;
   clock: Clock;
   metrics: Metrics;
   /** How long an order may stay unpaid; 0 for ever. */

@@ -31,11 +31,9 @@ export function createIdReader(
       // Whoever has come in by now is read on this trip: else, of a hundred that come at once, the first has one alone.
       await nextTurn();
       const ids = draw();
-      const answers = new Map<number, ReadyAnswer>();
-      for (const row of await findMany([...new Set(ids)])) {
-        answers.set(row.id, row);
-      }
-      return ids.map((id) => answers.get(id));
+      const rows = await findMany([...new Set(ids)]);
+      const byId = new Map(rows.map((row) => [row.id, row]));
+      return ids.map((id) => byId.get(id));
     },
     maxBatch: MAX_BATCH,
     lanes: LANES,

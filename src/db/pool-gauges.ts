@@ -1,11 +1,11 @@
 import type pg from 'pg';
 import { Gauge, type Registry } from 'prom-client';
 
+/** What a pool tells of itself. */
+export type PoolCounts = Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount'>;
+
 /** Shows how much of the pool is in use: calls that wait for a connection say that it is too small, or the database slow. */
-export function showPoolUse(
-  pool: Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount'>,
-  registry: Registry,
-): void {
+export function showPoolUse(pool: PoolCounts, registry: Registry): void {
   const registers = [registry];
   const connections = new Gauge({
     name: 'db_pool_connections',

@@ -72,8 +72,8 @@ export const AmountInput = money({
 export const Timestamp = Type.String({ format: 'date-time' });
 
 /** The filters of a list by the time of its rows. */
-export const From = Type.Optional({ ...Timestamp, description: 'Inclusive' });
-export const To = Type.Optional({ ...Timestamp, description: 'Exclusive' });
+export const PeriodStart = Type.Optional({ ...Timestamp, description: 'Inclusive' });
+export const PeriodEnd = Type.Optional({ ...Timestamp, description: 'Exclusive' });
 
 /** What every list takes beside its filters. */
 export const pageQuery = (order: 'oldest first' | 'newest first') => ({

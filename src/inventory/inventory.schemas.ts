@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
-  From,
+  PeriodStart,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -15,7 +15,7 @@ import {
   ref,
   text,
   Timestamp,
-  To,
+  PeriodEnd,
 } from '../http/schemas.ts';
 import { movementKinds, RECEIVED, STOCK_MAX } from './stock-change.ts';
 
@@ -63,8 +63,8 @@ export const ListMovementsQuery = Type.Object(
   {
     kind: Type.Optional(oneOf(movementKinds)),
     order_id: Type.Optional(Id),
-    created_from: From,
-    created_to: To,
+    created_from: PeriodStart,
+    created_to: PeriodEnd,
     ...pageQuery('newest first'),
   },
   { additionalProperties: false },

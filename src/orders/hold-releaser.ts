@@ -38,7 +38,9 @@ export function releaseHolds(
       // Somebody holds one of them, or a product of one, for longer than that: only who needs that one goes without.
       const { expired, productsLeft } = await inTransaction(db, (tx) => expireFreeHolds(tx, productIds));
       metrics.ordersExpired.inc({ by: 'order' }, expired);
-      return calls.map((ids) => (ids.some((id) => productsLeft.has(id)) ? (error as Error) : undefined));
+      // A lock timeout is an error of pg's.
+      const refusal = error as Error;
+      return calls.map((ids) => (ids.some((id) => productsLeft.has(id)) ? refusal : undefined));
     }
   }
 

@@ -17,7 +17,7 @@ const ITEMS = `(
     from order_items i
    where i.order_id = orders.id
 )`;
-export const orderItems = sql<OrderItem[]>`${sql.raw(ITEMS)}`;
+export const orderItems = sql.raw<OrderItem[]>(ITEMS);
 
 export const orderColumns = [
   'orders.id',

@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
-  From,
+  PeriodStart,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -17,7 +17,7 @@ import {
   QUANTITY_MAX,
   ref,
   Timestamp,
-  To,
+  PeriodEnd,
 } from '../http/schemas.ts';
 import { describeTransitions, orderStatuses } from './order-state.ts';
 
@@ -138,8 +138,8 @@ export const ListOrdersQuery = Type.Object(
     status: Type.Optional(Status),
     product_id: Type.Optional(Id),
     customer_email: Type.Optional(Email),
-    created_from: From,
-    created_to: To,
+    created_from: PeriodStart,
+    created_to: PeriodEnd,
     ...pageQuery('newest first'),
   },
   { additionalProperties: false },

@@ -5,7 +5,6 @@ import type { Tx } from '../db/types.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { StockChange } from '../inventory/stock-change.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
-import type { Caller } from '../lib/caller.ts';
 import { centsToDecimal } from '../lib/money.ts';
 import type { Order, OrderItem } from './order.ts';
 
@@ -64,7 +63,6 @@ const LOCK_FREE = lockText('skip locked');
 
 export interface PlacedOrder {
   order: Order;
-  caller: Caller;
   key: IdempotencyKey | undefined;
   /** What its items took, one for each, in their order. */
   changes: readonly StockChange[];
@@ -74,13 +72,13 @@ export interface PlacedOrder {
  * Everything that a batch of placed orders writes, as one statement: orders, items, stock, ledger, events and
  * idempotency keys. The products are locked by this transaction, and the changes were computed on the locked rows.
  */
-export function writePlacedOrders(placed: readonly PlacedOrder[], expiresAt: string | null): CompiledQuery {
+export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery {
   const orders = placed.map(({ order }) => order);
-  const lines = placed.flatMap(({ order, caller, changes }) =>
+  const lines = placed.flatMap(({ order, changes }) =>
     changes.map((change, position) => {
       // One change for each item.
       const { sku, unit_price } = order.items[position] as OrderItem;
-      return { orderId: order.id, caller, change, position, sku, unit_price };
+      return { orderId: order.id, change, position, sku, unit_price };
     }),
   );
   const counters = [...new Map(lines.map(({ change }) => [change.productId, change])).values()];
@@ -90,7 +88,8 @@ export function writePlacedOrders(placed: readonly PlacedOrder[], expiresAt: str
     plainArray(orders.map((o) => o.id)),
     plainArray(orders.map((o) => decimal(o.total))),
     textArray(orders.map((o) => o.customer_email)),
-    expiresAt,
+    // One for all, which are of one transaction.
+    orders[0]?.expires_at,
     plainArray(lines.map((l) => l.orderId)),
     plainArray(lines.map((l) => l.position)),
     plainArray(lines.map((l) => l.change.productId)),
@@ -99,8 +98,8 @@ export function writePlacedOrders(placed: readonly PlacedOrder[], expiresAt: str
     plainArray(lines.map((l) => decimal(l.unit_price))),
     plainArray(lines.map((l) => l.change.onHandAfter)),
     plainArray(lines.map((l) => l.change.reservedAfter)),
-    textArray(lines.map((l) => l.caller.actor)),
-    textArray(lines.map((l) => l.caller.requestId)),
+    textArray(lines.map((l) => l.change.caller.actor)),
+    textArray(lines.map((l) => l.change.caller.requestId)),
     plainArray(counters.map((c) => c.productId)),
     plainArray(counters.map((c) => c.reservedAfter)),
     textArray(keyed.map(({ key }) => key?.scope ?? '')),

@@ -78,7 +78,7 @@ export async function placeOrders(
       expired = released.orders.length;
     }
   }
-  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed, batch.expiresAt));
+  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed));
   return { results: batch.results, expired };
 }
 
@@ -117,15 +117,14 @@ interface Given {
 class Batch {
   readonly results: PlacementResult[];
   readonly placed: PlacedOrder[] = [];
-  /** Of all that it places. */
-  readonly expiresAt: string | null;
   /** Products of which there was too little for some order. */
   readonly short = new Set<number>();
   readonly #given: Given;
+  readonly #expiresAt: string | null;
 
   constructor(placements: readonly Placement[], given: Given) {
     this.#given = given;
-    this.expiresAt = expiryTime(given.locked.now, given.ttlMinutes);
+    this.#expiresAt = expiryTime(given.locked.now, given.ttlMinutes);
     this.results = placements.map((placement, index) => this.#decide(placement, index));
   }
 
@@ -143,8 +142,8 @@ class Batch {
     }
     // One id was drawn for each placement.
     const id = locked.orderIds[index] as number;
-    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.expiresAt) };
-    this.placed.push({ order: placed, caller, key, changes: take(decision.lines, id, caller) });
+    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.#expiresAt) };
+    this.placed.push({ order: placed, key, changes: take(decision.lines, id, caller) });
     if (key !== undefined) answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
     return { result: placed, replayed: false };
   }

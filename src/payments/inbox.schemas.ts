@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
-  From,
+  PeriodStart,
   Id,
   IdParams,
   NoQuery,
@@ -13,7 +13,7 @@ import {
   ref,
   text,
   Timestamp,
-  To,
+  PeriodEnd,
 } from '../http/schemas.ts';
 import { orderStatuses } from '../orders/order-state.ts';
 import { deliveryOutcomes, verdicts } from './inbox.ts';
@@ -95,8 +95,8 @@ export const ListInboxQuery = Type.Object(
     event_id: Type.Optional(
       text(1, 255, { description: 'The provider’s id of the event: event_id of the body, or webhook-id' }),
     ),
-    received_from: From,
-    received_to: To,
+    received_from: PeriodStart,
+    received_to: PeriodEnd,
     ...pageQuery('newest first'),
   },
   { additionalProperties: false },

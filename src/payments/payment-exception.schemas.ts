@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import {
-  From,
+  PeriodStart,
   Id,
   IdempotencyHeaders,
   IdParams,
@@ -16,7 +16,7 @@ import {
   ref,
   text,
   Timestamp,
-  To,
+  PeriodEnd,
 } from '../http/schemas.ts';
 import { exceptionStatuses, type Resolution, resolutions } from './payment-exception.ts';
 import { type ReviewReason, reviewReasons } from './payment-rules.ts';
@@ -88,8 +88,8 @@ export const ListExceptionsQuery = Type.Object(
     status: Type.Optional(oneOf(exceptionStatuses)),
     reason: Type.Optional(Reason),
     order_id: Type.Optional(Id),
-    created_from: From,
-    created_to: To,
+    created_from: PeriodStart,
+    created_to: PeriodEnd,
     ...pageQuery('oldest first'),
   },
   { additionalProperties: false },
