@@ -39,8 +39,11 @@ export async function findReadyProducts(db: Db, ids: readonly number[]): Promise
   return rows;
 }
 
-/** Years of four digits, which the time of a transaction has. */
-const ISO_TIME = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+/** As JavaScript writes a time: a year of more than four digits has a sign, and six of them. */
+const isoTime = (column: string) => `
+  case when ${column} < timestamptz '10000-01-01 00:00+00' then ''
+       when ${column} < timestamptz '100000-01-01 00:00+00' then '+0' else '+' end
+  || to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 /**
  * PostgreSQL writes the JSON: to take a dozen columns apart and write them down here took three times as long, on the
@@ -52,8 +55,8 @@ const READY_PRODUCTS = `
          || ',"description":' || coalesce(to_json(description)::text, 'null')
          || ',"price":' || trim_scale(price) || ',"stock":' || (on_hand - reserved) || ',"reserved":' || reserved
          || ',"on_hand":' || on_hand || ',"active":' || active || ',"version":' || version
-         || ',"created_at":"' || to_char(created_at at time zone 'UTC', ${ISO_TIME})
-         || '","updated_at":"' || to_char(updated_at at time zone 'UTC', ${ISO_TIME}) || '"}' as json
+         || ',"created_at":"' || ${isoTime('created_at')}
+         || '","updated_at":"' || ${isoTime('updated_at')} || '"}' as json
     from products
    where id = any($1::bigint[])`;
 

@@ -132,21 +132,14 @@ test.each([
   ['2026-01-02 03:04:05.12+00', '2026-01-02T03:04:05.120Z'],
   ['2026-01-02 03:04:05.007+00', '2026-01-02T03:04:05.007Z'],
   ['2026-01-02 05:34:05.9+02:30', '2026-01-02T03:04:05.900Z'],
+  ['12026-01-02 03:04:05+00', '+012026-01-02T03:04:05.000Z'],
+  ['120260-01-02 03:04:05+00', '+120260-01-02T03:04:05.000Z'],
 ])('the time %s is shown as %s, in a list and alone', async (stored, shown) => {
   const { id, sku } = await service.createProduct();
   await service.database.query('update products set created_at = $1 where id = $2', [stored, id]);
   const [listed] = (await service.call('GET', `/products?sku=${sku}`)).body;
   const { body: alone } = await service.call('GET', `/products/${id}`);
   expect([listed.created_at, alone.created_at]).toEqual([shown, shown]);
-});
-
-test('a time of a year with five digits is shown in a list with all of them', async () => {
-  const { id, sku } = await service.createProduct();
-  await service.database.query("update products set created_at = '12026-01-02 03:04:05+00' where id = $1", [
-    id,
-  ]);
-  const { body } = await service.call('GET', `/products?sku=${sku}`);
-  expect(body[0].created_at).toBe('+012026-01-02T03:04:05.000Z');
 });
 
 test.each([
