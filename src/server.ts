@@ -13,6 +13,7 @@ import { systemClock } from './lib/clock.ts';
 import { createMetrics } from './lib/metrics.ts';
 import { ClosingStack, closeOnSignals } from './lib/shutdown.ts';
 import { StartupError } from './lib/startup-error.ts';
+import { keepTickShape } from './lib/tick-shape.ts';
 import { createLogger } from './logger.ts';
 import { createServices, startBackground } from './services.ts';
 import { startSummary } from './start-summary.ts';
@@ -25,6 +26,7 @@ const LEFT_OVER_MS = 300;
 
 /** Everything in the order it is needed; the signals close it in reverse, the database last. */
 async function start(): Promise<void> {
+  await keepTickShape();
   const config = loadConfig(readEnvironment());
   const logger = createLogger(config);
   const opened = new ClosingStack();

@@ -26,8 +26,23 @@ export async function openBenchPostgres(opened: ClosingStack): Promise<BenchPost
   requireDurable(settings);
   const { rows } = await admin.query<{ server_version: string }>('show server_version');
   const { dataDir } = postgres;
+  if (dataDir !== undefined) await growLog(admin);
   const inMemory = dataDir !== undefined && (await statfs(dataDir)).type === TMPFS_MAGIC;
   return { ...postgres, version: rows[0]?.server_version ?? '?', settings, inMemory };
+}
+
+/** As many of 16 MB as a checkpoint keeps with the default max_wal_size. */
+const LOG_FILES = 64;
+
+/**
+ * A server that has been at work writes into the log files of before. A new one makes each while a commit waits for it:
+ * 16 MB on disk for every 11,000 orders, which took a fifth of them.
+ */
+async function growLog(admin: pg.Client): Promise<void> {
+  await admin.query(
+    `select pg_logical_emit_message(false, 'bench', 'next file'), pg_switch_wal() from generate_series(1, ${LOG_FILES})`,
+  );
+  await admin.query('checkpoint');
 }
 
 const SETTINGS = ['fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers', 'max_wal_size'];
