@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
@@ -80,15 +80,14 @@ const schemas = [
 /** The table of contents: everything that the service answers is registered here, by name. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, services, readiness, logger } = options;
-  const loggerInstance: FastifyBaseLogger = logger;
   const app = Fastify({
-    loggerInstance,
-    // observeRequests writes the one line of each request.
+    // observeRequests writes the one line of each request. Fastify gets its logger below: with `loggerInstance`, it would
+    // listen to each response for a line of its own.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: createRequestIds(),
     // A child logger for each request costs more than naming the request in the few lines that are written about it.
-    childLoggerFactory: (parent) => parent,
+    childLoggerFactory: () => logger,
     trustProxy: config.trustProxy,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: RECEIVE_TIMEOUT_MS,

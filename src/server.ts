@@ -72,6 +72,7 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const readiness = { isDraining, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger });
   await listen(app, config);
+  logger.info({ address: addressOf(app) }, 'listening');
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.
   opened.add(async () => {

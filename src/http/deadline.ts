@@ -43,13 +43,14 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
     underWay[reply.deadlineSlot] = undefined;
     freeSlots.push(reply.deadlineSlot);
   };
-  app.addHook('onResponse', (_request, reply, done) => {
+  app.addHook('onSend', (_request, reply, payload, done) => {
     release(reply);
-    done();
+    done(null, payload);
   });
   const timer = setInterval(() => {
+    const latest = performance.now() - (deadlineMs - CHECK_MS);
     for (const reply of underWay) {
-      if (reply !== undefined && reply.elapsedTime >= deadlineMs - CHECK_MS) endWith(reply, tooLate(reply));
+      if (reply !== undefined && reply.startedAt <= latest) endWith(reply, tooLate(reply));
     }
   }, CHECK_MS);
   timer.unref();

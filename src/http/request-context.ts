@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
-import type { FastifyInstance, FastifyRequest, onResponseHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyRequest, onSendHookHandler } from 'fastify';
 import { levels, type Logger, symbols } from 'pino';
 
 import type { Caller } from '../lib/caller.ts';
@@ -30,41 +30,52 @@ export function callerOf(request: FastifyRequest): Caller {
   return { actor: 'anonymous', requestId: request.id };
 }
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** When its request came, as `performance.now()` tells it. */
+    startedAt: number;
+  }
+}
+
 /**
- * Names the request in its answer, and when it is done writes its one log line and its duration.
+ * Names the request in its answer, and writes its one log line and its duration when the answer is sent.
  *
- * The line is put together here and handed to the logger's stream: the logger would take it apart field by field, which
- * cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is asked
- * for its route puts a whole description of it together.
+ * That it has been sent is not waited for: Fastify would listen to each response, which costs more than everything
+ * here. The line is put together here and handed to the logger's stream: the logger would take it apart field by field,
+ * which cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is
+ * asked for its route puts a whole description of it together.
  */
 export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: Logger): void {
   // pino names its stream for uses like this one, and leaves it out of its types.
   const stream = (logger as unknown as Record<symbol, { write: (line: string) => void }>)[symbols.streamSym];
-  const observerOf = (route: string): onResponseHookHandler => {
+  const observerOf = (route: string): onSendHookHandler => {
     const durations = new Durations(metrics, route);
-    return (request, reply, done) => {
+    return (request, reply, payload, done) => {
       const { method, url } = request;
-      const { statusCode: status, elapsedTime: durationMs } = reply;
+      const status = reply.statusCode;
+      const durationMs = performance.now() - reply.startedAt;
       durations.observe(method, status, durationMs);
       if (logger.isLevelEnabled('info')) {
         const { actor } = callerOf(request);
         stream?.write(requestLine({ requestId: request.id, actor, method, url, status, durationMs }));
       }
-      done();
+      done(null, payload);
     };
   };
+  app.decorateReply('startedAt', 0);
   app.addHook('onRequest', (request, reply, done) => {
+    reply.startedAt = performance.now();
     reply.header('x-request-id', request.id);
     done();
   });
   app.addHook('onRoute', (route) => {
-    route.onResponse = [route.onResponse ?? [], observerOf(route.url)].flat();
+    route.onSend = [route.onSend ?? [], observerOf(route.url)].flat();
   });
   // Unknown paths have no route, and must not become names of series: anybody can make them up.
   const observeUnknown = observerOf('unknown');
-  app.addHook('onResponse', function (request, reply, done) {
-    if (request.is404) observeUnknown.call(this, request, reply, done);
-    else done();
+  app.addHook('onSend', function (request, reply, payload, done) {
+    if (request.is404) observeUnknown.call(this, request, reply, payload, done);
+    else done(null, payload);
   });
 }
 
