@@ -22,9 +22,19 @@ const pgbouncer = {
   },
 };
 
+/** Races once more, each over two processes of the built service on one database. */
+const processes = {
+  test: {
+    ...shared,
+    name: 'processes',
+    include: ['test/races/{idempotency,orders,oversell,payments,products}.test.ts'],
+    provide: { inProcesses: true },
+  },
+};
+
 export default defineConfig({
   test: {
-    projects: findPgbouncer() === undefined ? [all] : [all, pgbouncer],
+    projects: findPgbouncer() === undefined ? [all, processes] : [all, processes, pgbouncer],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/totals-reporter.ts'],
     // Two workers on two cores: more would only make the races compete with each other for the processor.

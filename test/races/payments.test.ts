@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 
-import { connectForeign } from '../support/baskets.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { eventsOf, tally, together, useTestService } from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
@@ -138,28 +137,3 @@ test.each(permutations.map((order) => order.join()))(
     await expectStockAddsUp(service.database);
   },
 );
-
-test('somebody holds a product for longer than a transaction may wait: only the failed payments that need it get 503, within 8 s', async () => {
-  const service = await useTestService();
-  const held = (await service.createProduct({ stock: 30 })).id;
-  const free = (await service.createProduct({ stock: 30 })).id;
-  const needy = await together(20, () => service.placeOrder(held, 1));
-  const others = await together(20, () => service.placeOrder(free, 1));
-  const foreign = await connectForeign(service.database);
-  await foreign.query('begin');
-  await foreign.query('select from products where id = $1 for update', [held]);
-  const fail = (orderId: number) => service.pay({ event_type: 'payment.failed', order_id: orderId });
-  const startedAt = performance.now();
-  // Each in turn, so that those who need the product share their transactions with those who do not; and a second event
-  // of each order, which has to wait for the first.
-  const pairs = await Promise.all(
-    needy.flatMap(({ id }, index) => [id, others[index]?.id ?? 0]).flatMap((id) => [fail(id), fail(id)]),
-  );
-  expect(performance.now() - startedAt).toBeLessThan(8000);
-  const statuses = pairs.map(({ status }) => status);
-  expect(statuses.filter((_, index) => index % 4 < 2)).toEqual(Array(40).fill(503));
-  expect(statuses.filter((_, index) => index % 4 >= 2)).toEqual(Array(40).fill(200));
-  await foreign.query('rollback');
-  for (const { id } of needy) expect((await fail(id)).status).toBe(200);
-  await expectStockAddsUp(service.database);
-});

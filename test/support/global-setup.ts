@@ -19,6 +19,8 @@ declare module 'vitest' {
     pgbouncerUrl: string;
     /** Whether services reach their database that way; set for a whole project, in vitest.config.ts. */
     throughPgbouncer: boolean | undefined;
+    /** Whether a service is two processes of the built one instead; set likewise. */
+    inProcesses: boolean | undefined;
   }
 }
 

@@ -13,6 +13,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { createMetrics } from '../../src/lib/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { startServicePair } from './service-pair.ts';
 
 export const WEBHOOK_SECRET = 'test-secret';
 
@@ -27,6 +28,13 @@ export interface TestServiceOptions {
   logger?: Logger;
 }
 
+export type CallService = (
+  method: InjectOptions['method'],
+  url: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<Answer>;
+
 /** The whole service in this process, on a database of its own, without a port: requests are injected. */
 export interface TestService {
   app: FastifyInstance;
@@ -34,12 +42,7 @@ export interface TestService {
   database: TestDatabase;
   /** The service's own pool and Kysely, as opposed to `database.query`. */
   own: Database;
-  call(
-    method: InjectOptions['method'],
-    url: string,
-    body?: unknown,
-    headers?: Record<string, string>,
-  ): Promise<Answer>;
+  call: CallService;
   /** Signs and sends a payment event. */
   pay(event: Record<string, unknown>, headers?: Record<string, string>): Promise<Answer>;
   createProduct(
@@ -57,7 +60,14 @@ export interface Answer {
   text: string;
 }
 
+/** @returns in projects of tests that say so, a pair of processes instead, of which nothing within can be reached */
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  if (inject('inProcesses') !== true) return startHere(options);
+  const pair = await startServicePair(options);
+  return { ...pair, ...actionsOf(pair.call) } as TestService;
+}
+
+async function startHere(options: TestServiceOptions): Promise<TestService> {
   const database = options.database ?? (await createTestDatabase());
   const own = createDatabase({
     url: database.url,
@@ -93,13 +103,25 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     } as InjectOptions);
     return toAnswer(response);
   };
-  let skus = 0;
   return {
     app,
     services,
     database,
     own,
     call,
+    ...actionsOf(call),
+    async close() {
+      await closeApp(app);
+      await services.stop();
+      await own.close();
+      if (options.database === undefined) await database.drop();
+    },
+  };
+}
+
+function actionsOf(call: CallService): Pick<TestService, 'pay' | 'createProduct' | 'placeOrder'> {
+  let skus = 0;
+  return {
     pay(event, headers = {}) {
       const payload = JSON.stringify(event);
       return call('POST', '/webhooks/payment', payload, {
@@ -119,12 +141,6 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       ),
     placeOrder: (productId, quantity) =>
       created(call('POST', '/orders', { product_id: productId, quantity })),
-    async close() {
-      await closeApp(app);
-      await services.stop();
-      await own.close();
-      if (options.database === undefined) await database.drop();
-    },
   };
 }
 
@@ -134,7 +150,7 @@ async function created(answer: Promise<Answer>) {
   return body;
 }
 
-function toPayload(body: unknown): string | Buffer {
+export function toPayload(body: unknown): string | Buffer {
   return typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
 }
 
