@@ -23,6 +23,21 @@ const queueFull = expect.objectContaining({
   headers: { 'retry-after': '1' },
 });
 
+/** An event that names no order, and so has no effect but to be stored. */
+function note(index: number): PaymentEvent {
+  return {
+    identity: `note-${index}`,
+    type: 'payment.note',
+    orderId: null,
+    amountCents: undefined,
+    paymentMethod: undefined,
+    scheme: 'x-webhook-signature',
+    unsignedEventId: undefined,
+    rawBody: Buffer.from('{}'),
+    replayed: false,
+  };
+}
+
 test('10,300 reads of one tick: 300 find the queue full and get 503 at once, 10,000 are answered', async () => {
   const service = await useTestService();
   const { id } = await service.createProduct();
@@ -36,17 +51,6 @@ test('10,300 reads of one tick: 300 find the queue full and get 503 at once, 10,
 
 test('2,100 payment events of one tick: 98 find the queue full and get 503 at once, the others are stored once each', async () => {
   const service = await useTestService();
-  const note = (index: number): PaymentEvent => ({
-    identity: `note-${index}`,
-    type: 'payment.note',
-    orderId: null,
-    amountCents: undefined,
-    paymentMethod: undefined,
-    scheme: 'x-webhook-signature',
-    unsignedEventId: undefined,
-    rawBody: Buffer.from('{}'),
-    replayed: false,
-  });
   const caller = { actor: 'payment-provider', requestId: 'many' };
   const { results, order } = await callAtOnce(2100, (index) =>
     service.services.payments.apply(note(index), caller),

@@ -9,7 +9,7 @@ import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 
 import type { TestDatabase } from './database.ts';
-import type { Answer } from './service.ts';
+import type { Answer } from './calls.ts';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 const entry = path.join(root, 'dist', 'server.js');

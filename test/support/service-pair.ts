@@ -1,13 +1,22 @@
-import { createTestDatabase } from './database.ts';
+import { type Answer, type CallService, toPayload, WEBHOOK_SECRET } from './calls.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
 import { startProcess } from './process.ts';
-import { type Answer, type CallService, toPayload, WEBHOOK_SECRET } from './service.ts';
-import type { TestServiceOptions } from './service.ts';
+
+interface PairOptions {
+  database?: TestDatabase;
+  poolSize?: number;
+  webhookSecrets?: readonly string[];
+  orderTtlMinutes?: number;
+  /** What a process cannot be given: it has its own. */
+  clock?: unknown;
+  logger?: unknown;
+}
 
 /**
  * Two processes of the built service on one database, behind a balancer that gives them calls in turn. Whatever holds
  * for one instance must hold for them; nothing can be looked at from within.
  */
-export async function startServicePair(options: TestServiceOptions) {
+export async function startServicePair(options: PairOptions) {
   const { poolSize = 10, webhookSecrets = [WEBHOOK_SECRET], orderTtlMinutes = 0, clock, logger } = options;
   if (clock !== undefined || logger !== undefined || webhookSecrets.length !== 1) {
     throw new Error('a process takes settings only: it has its own clock and logger');

@@ -1,5 +1,3 @@
-import { createHmac } from 'node:crypto';
-
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { type Logger, pino } from 'pino';
 import { inject } from 'vitest';
@@ -12,10 +10,11 @@ import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createMetrics } from '../../src/lib/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
+import { type Answer, type CallService, signPayload, toPayload, WEBHOOK_SECRET } from './calls.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { startServicePair } from './service-pair.ts';
 
-export const WEBHOOK_SECRET = 'test-secret';
+export { type Answer, signPayload, WEBHOOK_SECRET } from './calls.ts';
 
 export interface TestServiceOptions {
   /** An existing database, for a second instance on it; a fresh clone otherwise. */
@@ -27,13 +26,6 @@ export interface TestServiceOptions {
   /** Nothing is logged otherwise. */
   logger?: Logger;
 }
-
-export type CallService = (
-  method: InjectOptions['method'],
-  url: string,
-  body?: unknown,
-  headers?: Record<string, string>,
-) => Promise<Answer>;
 
 /** The whole service in this process, on a database of its own, without a port: requests are injected. */
 export interface TestService {
@@ -50,14 +42,6 @@ export interface TestService {
   ): Promise<{ id: number; sku: string; price: number; stock: number }>;
   placeOrder(productId: number, quantity: number): Promise<{ id: number; total: number; version: number }>;
   close(): Promise<void>;
-}
-
-export interface Answer {
-  status: number;
-  headers: LightMyRequestResponse['headers'];
-  // Tests read answers as a client would: whatever is in them. What they expect is in their assertions.
-  body: ReturnType<typeof JSON.parse>;
-  text: string;
 }
 
 /** @returns in projects of tests that say so, a pair of processes instead, of which nothing within can be reached */
@@ -150,10 +134,6 @@ async function created(answer: Promise<Answer>) {
   return body;
 }
 
-export function toPayload(body: unknown): string | Buffer {
-  return typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
-}
-
 function toAnswer({ statusCode, headers, payload }: LightMyRequestResponse): Answer {
   const isJson = String(headers['content-type'] ?? '').includes('json');
   return {
@@ -162,9 +142,4 @@ function toAnswer({ statusCode, headers, payload }: LightMyRequestResponse): Ans
     body: isJson && payload !== '' ? JSON.parse(payload) : undefined,
     text: payload,
   };
-}
-
-/** `sha256=<hex>` over the bytes of a payload. */
-export function signPayload(payload: string | Buffer, secret: string = WEBHOOK_SECRET): string {
-  return `sha256=${createHmac('sha256', secret).update(payload).digest('hex')}`;
 }
