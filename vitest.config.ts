@@ -16,7 +16,7 @@ const pgbouncer = {
     name: 'pgbouncer',
     include: [
       'test/{api,pgbouncer}/**/*.test.ts',
-      'test/races/{batch,deadlock,idempotency,oversell,payments}.test.ts',
+      'test/races/{batch,deadlock,idempotency,oversell,payments,payments-held}.test.ts',
     ],
     provide: { throughPgbouncer: true },
   },

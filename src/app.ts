@@ -81,8 +81,8 @@ const schemas = [
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, services, readiness, logger } = options;
   const app = Fastify({
-    // observeRequests writes the one line of each request. Fastify gets its logger below: with `loggerInstance`, it would
-    // listen to each response for a line of its own.
+    // observeRequests writes the one line of each request. With `loggerInstance`, Fastify would listen to each response
+    // for a line of its own; it gets its logger below.
     logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: createRequestIds(),
@@ -106,6 +106,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       void sendProblem(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
+  app.log = logger;
 
   // Node drops headers past 2,000 without a word, a key among them; their size is limited in any case.
   app.server.maxHeadersCount = 0;

@@ -1,3 +1,6 @@
+// First of all, for the reason that it gives.
+import './lib/tick-shape.ts';
+
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyInstance } from 'fastify';
@@ -13,7 +16,6 @@ import { systemClock } from './lib/clock.ts';
 import { createMetrics } from './lib/metrics.ts';
 import { ClosingStack, closeOnSignals } from './lib/shutdown.ts';
 import { StartupError } from './lib/startup-error.ts';
-import { keepTickShape } from './lib/tick-shape.ts';
 import { createLogger } from './logger.ts';
 import { createServices, startBackground } from './services.ts';
 import { startSummary } from './start-summary.ts';
@@ -26,7 +28,6 @@ const LEFT_OVER_MS = 300;
 
 /** Everything in the order it is needed; the signals close it in reverse, the database last. */
 async function start(): Promise<void> {
-  await keepTickShape();
   const config = loadConfig(readEnvironment());
   const logger = createLogger(config);
   const opened = new ClosingStack();
@@ -72,7 +73,6 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const readiness = { isDraining, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger });
   await listen(app, config);
-  logger.info({ address: addressOf(app) }, 'listening');
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.
   opened.add(async () => {

@@ -26,8 +26,8 @@ export async function openBenchPostgres(opened: ClosingStack): Promise<BenchPost
   requireDurable(settings);
   const { rows } = await admin.query<{ server_version: string }>('show server_version');
   const { dataDir } = postgres;
-  if (dataDir !== undefined) await growLog(admin);
   const inMemory = dataDir !== undefined && (await statfs(dataDir)).type === TMPFS_MAGIC;
+  if (dataDir !== undefined && !inMemory) await growLog(admin);
   return { ...postgres, version: rows[0]?.server_version ?? '?', settings, inMemory };
 }
 

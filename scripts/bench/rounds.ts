@@ -39,7 +39,8 @@ export const JUDGED_CONNECTIONS = 100;
 export const MIX_CONNECTIONS = 200;
 const PGBENCH_CLIENTS = 32;
 const BETWEEN_MS = 150;
-/** One of each kind is enough. */
+/** What answers over HTTP is compiled while it runs, and is slow until then. One step of each kind is enough. */
+const WARM_UP_MS = 2500;
 const WARM_UP = new Set([
   'pgbench.hot',
   'echo.post.100',
@@ -54,7 +55,7 @@ export type Measurements = Map<string, Measurement[]>;
 
 interface Step {
   name: string;
-  run: () => Promise<Measurement>;
+  run: (measureMs: number) => Promise<Measurement>;
 }
 
 export class Rounds {
@@ -82,7 +83,7 @@ export class Rounds {
   async warmUp(): Promise<void> {
     for (const step of this.#steps().filter(({ name }) => WARM_UP.has(name))) {
       this.#say(`warm-up   ${step.name}`);
-      await step.run();
+      await step.run(Math.max(this.#measureMs, WARM_UP_MS));
     }
   }
 
@@ -92,7 +93,7 @@ export class Rounds {
       const before = cpuTimes();
       await sleep(BETWEEN_MS);
       this.busyBetween.push(busySince(before));
-      const measurement = await step.run();
+      const measurement = await step.run(this.#measureMs);
       const earlier = this.measurements.get(step.name) ?? [];
       this.measurements.set(step.name, [...earlier, measurement]);
       const { perSecond, latencyMs } = measurement;
@@ -138,8 +139,8 @@ export class Rounds {
   #pgbench(name: string, clients: number, last: number): Step[] {
     const { pgbench } = this.#parties;
     if (pgbench === undefined) return [];
-    const seconds = Math.max(1, this.#measureMs / 1000);
-    const run = async () => {
+    const run = async (measureMs: number) => {
+      const seconds = Math.max(1, measureMs / 1000);
       const { transactionsPerSecond, latencyMs } = await pgbench.run({ clients, first: 1, last, seconds });
       return { perSecond: transactionsPerSecond, latencyMs };
     };
@@ -147,8 +148,8 @@ export class Rounds {
   }
 
   #peer(name: string, target: Target, requests: HttpRun['requests'], connections: number): Step {
-    const spec = { target, requests, connections, measureMs: this.#measureMs };
-    const run = async () => {
+    const run = async (measureMs: number) => {
+      const spec = { target, requests, connections, measureMs };
       const outcome = await measureHttp(this.#parties.generator, spec);
       for (const fault of faultsOf(outcome)) this.#blame(`${name}: ${fault}`);
       return outcome.measurement;
@@ -158,8 +159,8 @@ export class Rounds {
 
   /** Like a peer, and afterwards the stock must add up. */
   #service(name: string, target: Target, requests: HttpRun['requests'], connections: number): Step {
-    const spec = { target, requests, connections, measureMs: this.#measureMs };
-    const run = async () => {
+    const run = async (measureMs: number) => {
+      const spec = { target, requests, connections, measureMs };
       const outcome = await measureHttp(this.#parties.generator, spec);
       this.acknowledged += outcome.answers['201'] ?? 0;
       const wrong = await checkStock(this.#parties.client, this.acknowledged);

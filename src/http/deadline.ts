@@ -59,7 +59,6 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
       if (reply !== undefined) endWith(reply, unavailable('The service is stopping, try again'));
     }
   });
-  /** Also of those whose clients have gone, which nobody tells of their end. */
   function endWith(reply: FastifyReply, error: AppError): void {
     release(reply);
     if (reply.sent) return;

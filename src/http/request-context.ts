@@ -41,7 +41,7 @@ declare module 'fastify' {
  * Names the request in its answer, and writes its one log line and its duration when the answer is sent.
  *
  * That it has been sent is not waited for: Fastify would listen to each response, which costs more than everything
- * here. The line is put together here and handed to the logger's stream: the logger would take it apart field by field,
+ * here. So an answer counts also when whoever asked has left before. The line is put together here and handed to the logger's stream: the logger would take it apart field by field,
  * which cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is
  * asked for its route puts a whole description of it together.
  */
@@ -51,6 +51,8 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: 
   const observerOf = (route: string): onSendHookHandler => {
     const durations = new Durations(metrics, route);
     return (request, reply, payload, done) => {
+      // A plugin may find nothing at a path of its own: that is an unknown path, and only the last hook's.
+      if (request.is404 && route !== UNKNOWN) return done(null, payload);
       const { method, url } = request;
       const status = reply.statusCode;
       const durationMs = performance.now() - reply.startedAt;
@@ -59,7 +61,7 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: 
         const { actor } = callerOf(request);
         stream?.write(requestLine({ requestId: request.id, actor, method, url, status, durationMs }));
       }
-      done(null, payload);
+      return done(null, payload);
     };
   };
   app.decorateReply('startedAt', 0);
@@ -72,12 +74,14 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: 
     route.onSend = [route.onSend ?? [], observerOf(route.url)].flat();
   });
   // Unknown paths have no route, and must not become names of series: anybody can make them up.
-  const observeUnknown = observerOf('unknown');
+  const observeUnknown = observerOf(UNKNOWN);
   app.addHook('onSend', function (request, reply, payload, done) {
     if (request.is404) observeUnknown.call(this, request, reply, payload, done);
     else done(null, payload);
   });
 }
+
+const UNKNOWN = 'unknown';
 
 interface RequestLine {
   requestId: string;

@@ -23,7 +23,7 @@ function trafficMetrics(registers: Registry[]) {
     /** By method, route and status (`observeRequests`). */
     requestDuration: new Histogram({
       name: 'http_request_duration_seconds',
-      help: 'Time from the arrival of a request to the end of its answer',
+      help: 'Time from the arrival of a request until its answer is sent',
       // From a single read (about 1 ms) to the request deadline (8 s).
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
       registers,

@@ -1,3 +1,5 @@
+import { expect } from 'vitest';
+
 import { type Answer, type CallService, toPayload, WEBHOOK_SECRET } from './calls.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { startProcess } from './process.ts';
@@ -38,7 +40,8 @@ export async function startServicePair(options: PairOptions) {
     database,
     call,
     async close() {
-      await Promise.all(pair.map((process_) => process_.end('SIGTERM')));
+      const exits = await Promise.all(pair.map((process_) => process_.end('SIGTERM')));
+      expect(exits.map(({ code }) => code)).toEqual([0, 0]);
       if (options.database === undefined) await database.drop();
     },
   };

@@ -48,6 +48,7 @@ export interface TestService {
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   if (inject('inProcesses') !== true) return startHere(options);
   const pair = await startServicePair(options);
+  // Without app, services and own; whatever asks for them is not for such a project.
   return { ...pair, ...actionsOf(pair.call) } as TestService;
 }
 
