@@ -13,8 +13,8 @@ import { NO_DRIFT, STOCK_ADDS_UP } from './drill.ts';
 import type { Verdict } from './verdict.ts';
 
 /*
- * The books of a drill, read from outside as any client would read them: its products, what became of their orders, and
- * what the service's own audit says.
+ * The books of a drill, as any client can read them: its products, what became of their orders, and what the service's
+ * own audit says.
  */
 
 /** What a drill uses of an order. */

@@ -22,7 +22,7 @@ declare module 'fastify' {
 
 /**
  * Answers 503 before a request has taken `deadlineMs`. What it was doing may still be done; an
- * Idempotency-Key tells.
+ * Idempotency-Key tells. Call it after `observeRequests`, which notes when each request came.
  *
  * One timer looks after all requests. Fastify's own `handlerTimeout` gives each request a timer and an AbortController,
  * which cost a tenth of an order.

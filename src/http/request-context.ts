@@ -37,13 +37,18 @@ declare module 'fastify' {
   }
 }
 
+/** The name of all paths without a route. They must not become names of series: anybody can make them up. */
+const UNKNOWN = 'unknown';
+
 /**
  * Names the request in its answer, and writes its one log line and its duration when the answer is sent.
  *
  * That it has been sent is not waited for: Fastify would listen to each response, which costs more than everything
- * here. So an answer counts also when whoever asked has left before. The line is put together here and handed to the logger's stream: the logger would take it apart field by field,
- * which cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is
- * asked for its route puts a whole description of it together.
+ * here. So an answer counts also when whoever asked has left before.
+ *
+ * The line is put together here and handed to the logger's stream: the logger would take it apart field by field, which
+ * cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is asked
+ * for its route puts a whole description of it together.
  */
 export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: Logger): void {
   // pino names its stream for uses like this one, and leaves it out of its types.
@@ -73,15 +78,12 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: 
   app.addHook('onRoute', (route) => {
     route.onSend = [route.onSend ?? [], observerOf(route.url)].flat();
   });
-  // Unknown paths have no route, and must not become names of series: anybody can make them up.
   const observeUnknown = observerOf(UNKNOWN);
   app.addHook('onSend', function (request, reply, payload, done) {
     if (request.is404) observeUnknown.call(this, request, reply, payload, done);
     else done(null, payload);
   });
 }
-
-const UNKNOWN = 'unknown';
 
 interface RequestLine {
   requestId: string;

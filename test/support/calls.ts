@@ -1,10 +1,23 @@
-import { createHmac } from 'node:crypto';
-
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
+import type { Logger } from 'pino';
+
+import type { Clock } from '../../src/lib/clock.ts';
+import type { TestDatabase } from './database.ts';
 
 /* What calls to a service have in common, whether it is in this process or in others. */
 
 export const WEBHOOK_SECRET = 'test-secret';
+
+export interface TestServiceOptions {
+  /** An existing database, for a second instance on it; a fresh clone otherwise. */
+  database?: TestDatabase;
+  poolSize?: number;
+  webhookSecrets?: readonly string[];
+  clock?: Clock;
+  orderTtlMinutes?: number;
+  /** Nothing is logged otherwise. */
+  logger?: Logger;
+}
 
 export interface Answer {
   status: number;
@@ -20,12 +33,3 @@ export type CallService = (
   body?: unknown,
   headers?: Record<string, string>,
 ) => Promise<Answer>;
-
-export function toPayload(body: unknown): string | Buffer {
-  return typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
-}
-
-/** `sha256=<hex>` over the bytes of a payload. */
-export function signPayload(payload: string | Buffer, secret: string = WEBHOOK_SECRET): string {
-  return `sha256=${createHmac('sha256', secret).update(payload).digest('hex')}`;
-}

@@ -1,24 +1,15 @@
 import { expect } from 'vitest';
 
-import { type Answer, type CallService, toPayload, WEBHOOK_SECRET } from './calls.ts';
-import { createTestDatabase, type TestDatabase } from './database.ts';
+import { createServiceClient } from '../../scripts/support/service-client.ts';
+import { type Answer, type CallService, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
+import { createTestDatabase } from './database.ts';
 import { startProcess } from './process.ts';
-
-interface PairOptions {
-  database?: TestDatabase;
-  poolSize?: number;
-  webhookSecrets?: readonly string[];
-  orderTtlMinutes?: number;
-  /** What a process cannot be given: it has its own. */
-  clock?: unknown;
-  logger?: unknown;
-}
 
 /**
  * Two processes of the built service on one database, behind a balancer that gives them calls in turn. Whatever holds
  * for one instance must hold for them; nothing can be looked at from within.
  */
-export async function startServicePair(options: PairOptions) {
+export async function startServicePair(options: TestServiceOptions) {
   const { poolSize = 10, webhookSecrets = [WEBHOOK_SECRET], orderTtlMinutes = 0, clock, logger } = options;
   if (clock !== undefined || logger !== undefined || webhookSecrets.length !== 1) {
     throw new Error('a process takes settings only: it has its own clock and logger');
@@ -31,10 +22,13 @@ export async function startServicePair(options: PairOptions) {
     ORDER_TTL_MINUTES: String(orderTtlMinutes),
   };
   const pair = await Promise.all([startProcess(env), startProcess(env)]);
-  let calls = 0;
-  const call: CallService = (method, url, body, headers) => {
-    calls += 1;
-    return send(new URL(url, pair[calls % 2]?.url), { method, body, headers });
+  const clients = pair.map(({ url }) => createServiceClient({ baseUrl: url, apiKey: undefined }));
+  const call: CallService = async (method, url, body, headers = {}) => {
+    // In turn: whoever is asked goes to the end of the line.
+    const client = clients.shift() as (typeof clients)[number];
+    clients.push(client);
+    const answer = await client.call<Answer['body']>(String(method), url, { body, headers });
+    return { ...answer, headers: Object.fromEntries(answer.headers) };
   };
   return {
     database,
@@ -44,30 +38,5 @@ export async function startServicePair(options: PairOptions) {
       expect(exits.map(({ code }) => code)).toEqual([0, 0]);
       if (options.database === undefined) await database.drop();
     },
-  };
-}
-
-async function send(
-  url: URL,
-  {
-    method,
-    body,
-    headers = {},
-  }: { method: unknown; body: unknown; headers: Record<string, string> | undefined },
-): Promise<Answer> {
-  const type = body === undefined ? {} : { 'content-type': 'application/json' };
-  const response = await fetch(url, {
-    method: String(method),
-    headers: { ...type, ...headers },
-    body: body === undefined ? null : toPayload(body),
-  });
-  const text = await response.text();
-  const answered = Object.fromEntries(response.headers);
-  const isJson = String(answered['content-type']).includes('json');
-  return {
-    status: response.status,
-    headers: answered,
-    body: isJson && text !== '' ? JSON.parse(text) : undefined,
-    text,
   };
 }

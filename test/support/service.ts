@@ -1,31 +1,21 @@
+import { createHmac } from 'node:crypto';
+
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import { inject } from 'vitest';
 
 import { buildApp } from '../../src/app.ts';
 import { requireReady } from '../../src/db/connect.ts';
 import { createDatabase, type Database } from '../../src/db/database.ts';
 import { closeApp } from '../../src/http/drain.ts';
-import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createMetrics } from '../../src/lib/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
-import { type Answer, type CallService, signPayload, toPayload, WEBHOOK_SECRET } from './calls.ts';
+import { type Answer, type CallService, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { startServicePair } from './service-pair.ts';
 
-export { type Answer, signPayload, WEBHOOK_SECRET } from './calls.ts';
-
-export interface TestServiceOptions {
-  /** An existing database, for a second instance on it; a fresh clone otherwise. */
-  database?: TestDatabase;
-  poolSize?: number;
-  webhookSecrets?: readonly string[];
-  clock?: Clock;
-  orderTtlMinutes?: number;
-  /** Nothing is logged otherwise. */
-  logger?: Logger;
-}
+export { type Answer, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
 
 /** The whole service in this process, on a database of its own, without a port: requests are injected. */
 export interface TestService {
@@ -135,6 +125,10 @@ async function created(answer: Promise<Answer>) {
   return body;
 }
 
+function toPayload(body: unknown): string | Buffer {
+  return typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+}
+
 function toAnswer({ statusCode, headers, payload }: LightMyRequestResponse): Answer {
   const isJson = String(headers['content-type'] ?? '').includes('json');
   return {
@@ -143,4 +137,9 @@ function toAnswer({ statusCode, headers, payload }: LightMyRequestResponse): Ans
     body: isJson && payload !== '' ? JSON.parse(payload) : undefined,
     text: payload,
   };
+}
+
+/** `sha256=<hex>` over the bytes of a payload. */
+export function signPayload(payload: string | Buffer, secret: string = WEBHOOK_SECRET): string {
+  return `sha256=${createHmac('sha256', secret).update(payload).digest('hex')}`;
 }
