@@ -8,6 +8,7 @@ import { limitDuration } from './http/deadline.ts';
 import { collectOpenApi, serveDocs } from './http/docs.ts';
 import { generalRoutes, type Readiness } from './http/health.ts';
 import { useStrictJson } from './http/json-body.ts';
+import { LeanRequest, LeanResponse } from './http/lean-messages.ts';
 import { trackMethods } from './http/method-not-allowed.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
@@ -92,7 +93,12 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: RECEIVE_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    http: { headersTimeout: RECEIVE_TIMEOUT_MS, connectionsCheckingInterval: CONNECTIONS_CHECK_MS },
+    http: {
+      headersTimeout: RECEIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+      IncomingMessage: LeanRequest,
+      ServerResponse: LeanResponse,
+    },
     routerOptions: {
       ignoreTrailingSlash: true,
       ignoreDuplicateSlashes: true,
