@@ -107,9 +107,10 @@ export class Rounds {
 
   /** Autovacuum takes half a core for seconds, of whoever happens to be measured then. */
   async #awaitCleanUp(): Promise<void> {
-    const giveUpAt = performance.now() + CLEAN_UP_MS;
     const vacuums = "select 1 from pg_stat_activity where backend_type = 'autovacuum worker'";
-    while ((await this.#parties.client.query(vacuums)).rowCount !== 0 && performance.now() < giveUpAt) {
+    const giveUpAt = performance.now() + CLEAN_UP_MS;
+    while ((await this.#parties.client.query(vacuums)).rowCount !== 0) {
+      if (performance.now() > giveUpAt) return this.#say('autovacuum is still at work');
       await sleep(BETWEEN_MS);
     }
   }

@@ -12,11 +12,6 @@ import {
 import { NO_DRIFT, STOCK_ADDS_UP } from './drill.ts';
 import type { Verdict } from './verdict.ts';
 
-/*
- * The books of a drill, as any client can read them: its products, what became of their orders, and what the service's
- * own audit says.
- */
-
 /** What a drill uses of an order. */
 export interface StoredOrder extends Order {
   version: number;
@@ -39,6 +34,7 @@ export interface Audit {
 const PRICE = 19.99;
 const PAGE = 1000;
 
+/** The products of one drill, and whether their orders, their stock and the service's own audit agree, over HTTP. */
 export class Books {
   readonly #client: ServiceClient;
   readonly #verdict: Verdict;

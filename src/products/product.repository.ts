@@ -46,12 +46,12 @@ export async function findReadyProducts(db: Db, ids: readonly number[]): Promise
 const jsonTime = (column: string) =>
   `left(to_json(${column} at time zone interval '0' + interval '1 microsecond')::text, -4)`;
 
-const LONGEST_TIME = '120260-01-02T03:04:05.678'.length;
+const LONGEST_TIME_LENGTH = '120260-01-02T03:04:05.678'.length;
 
 /** As JavaScript writes a time: a year of more than four digits has a sign, and six of them. */
 const isoTime = (column: string) => `
   case when ${column} < timestamptz '10000-01-01 00:00+00' then ${jsonTime(column)}
-       else '"+' || lpad(substr(${jsonTime(column)}, 2), ${LONGEST_TIME}, '0') end || 'Z"'`;
+       else '"+' || lpad(substr(${jsonTime(column)}, 2), ${LONGEST_TIME_LENGTH}, '0') end || 'Z"'`;
 
 /**
  * PostgreSQL writes the JSON: to take a dozen columns apart and write them down here took three times as long, on the

@@ -28,8 +28,12 @@ async function listen(options: ServerOptions, listener: RequestListener): Promis
 async function answerTo(port: number, request: string): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   socket.write(request);
-  const bytes = await buffer(socket);
-  return bytes.toString('latin1').replaceAll(/Date: [^\r]*/g, 'Date: now');
+  return readToEnd(socket);
+}
+
+/** Byte by byte, but for the time. */
+async function readToEnd(socket: Socket): Promise<string> {
+  return (await buffer(socket)).toString('latin1').replaceAll(/Date: [^\r]*/g, 'Date: now');
 }
 
 const get = (url: string, version = '1.1') => `GET ${url} HTTP/${version}\r\nHost: test\r\n\r\n`;
@@ -106,10 +110,10 @@ describe('what is sent, byte by byte as Node itself sends it', () => {
         socket.write(post(url, first + rest).slice(0, -rest.length || undefined));
         await once(socket, 'readable');
         socket.write(rest + lastGet('/text'));
-        return (await buffer(socket)).toString().replaceAll(/Date: [^\r]*/g, '');
+        return readToEnd(socket);
       }),
     );
-    expect(lean).toContain('Grüße');
+    expect(own?.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(2);
     expect(lean).toBe(own);
   });
 });
