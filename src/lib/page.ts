@@ -23,6 +23,8 @@ export interface Page<T> {
   items: T[];
   /** Leads to the next page; undefined on the last one. */
   nextCursor: string | undefined;
+  /** Leads to the rows behind this one, for a page that must end before its last row. */
+  cursorAfter: (item: T) => string;
 }
 
 export const PAGE_LIMIT_DEFAULT = 100;
@@ -47,8 +49,9 @@ export function pageRequest(query: PageQuery, defaultSort: Sort, filters: Filter
 
 /** Makes a page of rows that were read with one more than the limit, so that the end is known. */
 export function toPage<T extends { id: number }>(rows: T[], page: PageRequest, filters: Filters): Page<T> {
+  const cursorAfter = ({ id }: T) => encodeCursor(id, { sort: page.sort, filters });
   const items = rows.slice(0, page.limit);
   const last = items.at(-1);
   const more = rows.length > page.limit && last !== undefined;
-  return { items, nextCursor: more ? encodeCursor(last.id, { sort: page.sort, filters }) : undefined };
+  return { items, nextCursor: more ? cursorAfter(last) : undefined, cursorAfter };
 }
