@@ -5,11 +5,21 @@ import { findPgbouncer } from './test/support/pgbouncer.ts';
 /** Races and kills take their time on a small machine; a test that hangs still ends. */
 const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
 
+/** What `npm test` runs. */
 const all = {
   test: { ...shared, name: 'all', include: ['test/{unit,api,races,faults,schema,drills}/**/*.test.ts'] },
 };
 
-/** The API once more, and the races for stock and keys, with the database behind PgBouncer in transaction mode. */
+/** What `npm run test:quick` runs: every rule once, and the races that carry the promise. */
+const quick = {
+  test: {
+    ...shared,
+    name: 'quick',
+    include: ['test/{unit,api}/**/*.test.ts', 'test/races/{idempotency,oversell,payments}.test.ts'],
+  },
+};
+
+/** What `npm run test:long` adds: the API, and the races for stock and keys, with the database behind PgBouncer in transaction mode. */
 const pgbouncer = {
   test: {
     ...shared,
@@ -22,7 +32,7 @@ const pgbouncer = {
   },
 };
 
-/** Races once more, each over two processes of the built service on one database. */
+/** And races once more, each over two processes of the built service on one database. */
 const processes = {
   test: {
     ...shared,
@@ -32,9 +42,11 @@ const processes = {
   },
 };
 
+const long = findPgbouncer() === undefined ? [processes] : [processes, pgbouncer];
+
 export default defineConfig({
   test: {
-    projects: findPgbouncer() === undefined ? [all, processes] : [all, processes, pgbouncer],
+    projects: [all, quick, ...long],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/totals-reporter.ts'],
     // Two workers on two cores: more would only make the races compete with each other for the processor.
