@@ -7,7 +7,11 @@ const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 /** What `npm test` runs. */
 const all = {
-  test: { ...shared, name: 'all', include: ['test/{unit,api,races,faults,schema,drills}/**/*.test.ts'] },
+  test: {
+    ...shared,
+    name: 'all',
+    include: ['test/{unit,api,races,faults,schema,drills,scripts}/**/*.test.ts'],
+  },
 };
 
 /** What `npm run test:quick` runs: every rule once, and the races that carry the promise. */

@@ -14,6 +14,7 @@ import { type BenchPostgres, openBenchPostgres } from './bench/postgres.ts';
 import { JUDGED_CONNECTIONS, type Parties, Rounds } from './bench/rounds.ts';
 import { call, createProducts, median, MemoryWatch, type MemorySummary } from './bench/service.ts';
 import { toTable } from './bench/table.ts';
+import { runScript } from './support/arguments.ts';
 import { Children } from './support/children.ts';
 import { closeAfter } from './support/interrupt.ts';
 import { connect } from './support/postgres.ts';
@@ -217,14 +218,7 @@ function roundNumbers(_name: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value;
 }
 
-if (process.argv.includes('--help')) {
-  process.stdout.write(`${BENCH_USAGE}\n`);
-} else {
-  try {
-    const held = await closeAfter(opened, async () => bench(readBenchOptions(process.argv.slice(2))));
-    process.exitCode = held ? 0 : 1;
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  }
-}
+await runScript(BENCH_USAGE, async (args) => {
+  const options = readBenchOptions(args);
+  return (await closeAfter(opened, () => bench(options))) ? 0 : 1;
+});

@@ -1,12 +1,64 @@
 #!/usr/bin/env bash
 # Tries a running service with nothing but bash, curl and openssl, and signs its webhooks in every form that is taken.
-#
-#   BASE_URL=http://127.0.0.1:8000 WEBHOOK_SECRET=… scripts/curl_test.sh
-#
-# API_KEY, when set, is sent as Authorization: Bearer. Exit code: 0 when every answer was right, 1 when one was not.
 set -euo pipefail
 
-BASE_URL=${BASE_URL:-http://127.0.0.1:8000}
+usage() {
+  cat <<'USAGE'
+Tries a running service with curl, and signs its webhooks in every form that is taken.
+
+  bash scripts/curl_test.sh
+
+  BASE_URL         where the service is; default: the HOST and PORT that it has, http://127.0.0.1:8000
+  WEBHOOK_SECRET   the one that the service has; default: the development secret
+  API_KEY          sent as Authorization: Bearer, when set
+
+A .env file is read as the service reads it.
+Exit code: 0 when every answer was right, 1 when one was not, 2 for wrong arguments.
+USAGE
+}
+
+# give_up CODE SENTENCE
+give_up() {
+  printf '%s\n' "$2" >&2
+  exit "$1"
+}
+
+for argument in "$@"; do
+  case $argument in
+    --help | -h) usage && exit ;;
+  esac
+done
+[[ $# -eq 0 ]] || give_up 2 "Unexpected argument '$1'; --help shows what there is."
+
+# read_env_file NAME…: takes these from .env, where the environment does not have them.
+read_env_file() {
+  local line name value
+  [[ -f .env ]] || return 0
+  while IFS= read -r line || [[ -n $line ]]; do
+    line=${line%$'\r'}
+    [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Z_]+)[[:space:]]*=[[:space:]]*(.*)$ ]] || continue
+    name=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
+    [[ " $* " == *" $name "* ]] || continue
+    # Between quotes, everything counts; without them, a # begins a comment.
+    if [[ $value =~ ^\"([^\"]*)\" || $value =~ ^\'([^\']*)\' || $value =~ ^\`([^\`]*)\` ]]; then
+      value=${BASH_REMATCH[1]}
+    else
+      value=${value%%#*}
+      value=${value%"${value##*[![:space:]]}"}
+    fi
+    [[ -n ${!name+set} ]] || printf -v "$name" '%s' "$value"
+  done <.env
+}
+read_env_file BASE_URL HOST PORT WEBHOOK_SECRET API_KEY
+
+# All interfaces are an address to listen on, not one to call: loopback is one of them.
+HOST=${HOST:-127.0.0.1}
+case $HOST in
+  0.0.0.0) HOST=127.0.0.1 ;;
+  ::) HOST='[::1]' ;;
+  *:*) HOST="[$HOST]" ;;
+esac
+BASE_URL=${BASE_URL:-http://$HOST:${PORT:-8000}}
 BASE_URL=${BASE_URL%/}
 WEBHOOK_SECRET=${WEBHOOK_SECRET:-webhook-secret-key}
 API_KEY=${API_KEY:-}
@@ -101,11 +153,12 @@ stop() {
   exit 1
 }
 
+curl --silent --output /dev/null --max-time 10 "$BASE_URL/health" ||
+  give_up 1 "Nothing answers at $BASE_URL; start the service with npm start, or set BASE_URL."
 printf 'Testing %s\n\n' "$BASE_URL"
 
 request GET /health
 check 'health' 200 '{"status":"healthy","service":"orders-inventory"}'
-[[ $status != 000 ]] || stop "Nothing answers at $BASE_URL. Start the service with npm start, or set BASE_URL."
 
 sku="CURL-$(openssl rand -hex 6)"
 shop_request POST /products --data-raw "{\"sku\":\"$sku\",\"name\":\"Curl test product\",\"price\":29.99,\"stock\":100}"

@@ -47,16 +47,15 @@ Two instances of the built service and an embedded PostgreSQL are started for it
   BASE_URL       a running service instead, on this machine, for the drills that neither kill nor wait;
                  WEBHOOK_SECRET and API_KEY are its own
 
+A .env file is read as the service reads it.
+
 Exit code: 0 when every promise held (with --control: when the breach was found), 1 when not, 2 for wrong usage.
 `;
 
 await runScript(USAGE, async (args) => {
-  const [name, ...others] = args;
-  const names = name === 'all' ? NAMES : NAMES.filter((known) => known === name);
-  if (names.length === 0) throw new UsageError(`Say which drill first: ${NAMES.join(', ')} or all.`);
-  const options = readDrillOptions(others);
+  const { name, options } = readDrillOptions(args, [...NAMES, 'all']);
   const reports: Report[] = [];
-  for (const each of names) {
+  for (const each of name === 'all' ? NAMES : [name]) {
     const reason = whyNot(each, options);
     if (reason === undefined) reports.push(await runDrill(each, options));
     else if (name === 'all') process.stderr.write(`${reason} It is left out.\n`);

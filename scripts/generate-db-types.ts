@@ -1,35 +1,30 @@
 import { spawnSync } from 'node:child_process';
 
+import { readArguments, runScript } from './support/arguments.ts';
 import { withScratchDatabase } from './support/scratch-database.ts';
 
-/*
- * Writes src/db/schema.ts from the migrations, or with --verify fails when it is not what they make. The columns that
- * the driver turns into numbers and texts (db/database.ts) are typed as such.
- */
-const verify = process.argv.includes('--verify');
+const FILE = 'src/db/schema.ts';
+const USAGE = `Writes ${FILE} from the migrations, run on a PostgreSQL that is started for it.
 
-const status = await withScratchDatabase(async (url) => {
-  const codegen = spawnSync(
-    'npx',
-    [
-      '--no-install',
-      'kysely-codegen',
-      '--dialect',
-      'postgres',
-      '--url',
-      url,
-      '--out-file',
-      'src/db/schema.ts',
-      '--date-parser',
-      'string',
-      '--type-mapping',
-      '{"timestamptz":"string","int8":"number"}',
-      '--exclude-pattern',
-      'kysely_*',
-      ...(verify ? ['--verify'] : []),
-    ],
-    { stdio: 'inherit' },
-  );
-  return codegen.status ?? 1;
+  npm run generate:db
+
+  --verify   write nothing, and fail when the file is not what the migrations make
+
+Exit code: 0 when it is, 1 when not, 2 for wrong arguments.
+`;
+
+/** The columns that the driver turns into numbers and texts (db/database.ts) are typed as such. */
+const MAPPING = '{"timestamptz":"string","int8":"number"}';
+
+await runScript(USAGE, async (args) => {
+  const { verify } = readArguments(args, { verify: { type: 'boolean', default: false } });
+  return withScratchDatabase(async (url) => {
+    const options = [
+      ['--dialect', 'postgres', '--url', url, '--out-file', FILE],
+      ['--date-parser', 'string', '--type-mapping', MAPPING, '--exclude-pattern', 'kysely_*'],
+      verify ? ['--verify'] : [],
+    ];
+    const command = ['--no-install', 'kysely-codegen', ...options.flat()];
+    return spawnSync('npx', command, { stdio: 'inherit' }).status ?? 1;
+  });
 });
-process.exitCode = status;

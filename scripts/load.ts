@@ -1,50 +1,43 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 
 import { BottleneckWatch, type Evidence, nameBottleneck } from './bench/bottleneck.ts';
 import { type LoadResult, type LoadSecond, runLoad } from './bench/http-load.ts';
 import { toLoadChart } from './bench/load-chart.ts';
 import { LoadShop } from './bench/load-shop.ts';
-import { readNumber } from './bench/options.ts';
-import { requireLoopback } from './support/arguments.ts';
+import { readCommand, readNumber, runScript } from './support/arguments.ts';
+import { ENVIRONMENT_USAGE, readEnvironment, requireLoopback } from './support/environment.ts';
+import { createServiceClient } from './support/service-client.ts';
 
-/*
- * Load on a running service at BASE_URL: 80 % reads and 20 % orders over products of its own, and at the end the check
- * that not one piece was sold twice or lost. Ctrl-C ends it early, with the same check.
- */
+/** Ctrl-C ends it early, with the same account at the end. */
 const CONNECTIONS = { light: 25, medium: 100, heavy: 200 } as const;
 type Profile = keyof typeof CONNECTIONS;
 
 const DEFAULT_SECONDS = 30;
 const MAX_SECONDS = 3600;
-const USAGE = `npm run load -- light|medium|heavy [--seconds N]
-  25, 100 or 200 connections against BASE_URL (default http://127.0.0.1:8000); API_KEY is sent when it is set.`;
+const USAGE = `Puts load on a running service on this machine, and then accounts for every piece that was sold.
 
-function isProfile(text: string | undefined): text is Profile {
-  return text !== undefined && Object.hasOwn(CONNECTIONS, text);
-}
+  npm run load -- light|medium|heavy     25, 100 or 200 connections, 80 % reads and 20 % orders
 
-function readArguments(): { profile: Profile; seconds: number } {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { seconds: { type: 'string' } },
-  });
-  const [profile, ...others] = positionals;
-  if (!isProfile(profile) || others.length > 0) throw new Error(USAGE);
-  return { profile, seconds: readNumber('--seconds', values.seconds, DEFAULT_SECONDS, MAX_SECONDS) };
-}
+  --seconds <n>  how long; default ${DEFAULT_SECONDS}
 
-async function load(): Promise<boolean> {
-  const { profile, seconds } = readArguments();
-  const baseUrl = (process.env['BASE_URL'] || 'http://127.0.0.1:8000').replace(/\/+$/, '');
+${ENVIRONMENT_USAGE}
+Exit code: 0 when the stock adds up and no answer was an error of the server, 1 when not, 2 for wrong arguments.
+`;
+
+await runScript(USAGE, async (args) => {
+  const names = Object.keys(CONNECTIONS) as Profile[];
+  const { name: profile, values } = readCommand(args, names, { seconds: { type: 'string' } });
+  const seconds = readNumber('--seconds', values.seconds, MAX_SECONDS) ?? DEFAULT_SECONDS;
+  return (await load(profile, seconds)) ? 0 : 1;
+});
+
+async function load(profile: Profile, seconds: number): Promise<boolean> {
+  const environment = readEnvironment();
+  const { baseUrl, apiKey } = environment;
   requireLoopback(baseUrl, 'BASE_URL');
-  const apiKey = process.env['API_KEY'];
-  const headers: Record<string, string> = apiKey ? { 'x-api-key': apiKey } : {};
-  const shop = await LoadShop.open(baseUrl, headers).catch((error: unknown) => {
-    const { message, cause } = error as Error;
-    throw new Error(`${baseUrl} cannot be loaded: ${cause instanceof Error ? cause.message : message}`);
-  });
+  const headers: Record<string, string> = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+  const shop = await LoadShop.open(createServiceClient(environment), headers);
   const history: LoadSecond[] = [];
   const watch = await BottleneckWatch.start(baseUrl, headers);
   const result = await runLoad(
@@ -129,11 +122,4 @@ function onceInterrupted(): AbortSignal {
     });
   }
   return interrupted.signal;
-}
-
-try {
-  process.exitCode = (await load()) ? 0 : 1;
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
 }

@@ -1,13 +1,8 @@
 import { randomBytes } from 'node:crypto';
 
-import {
-  readArguments,
-  readEnvironment,
-  runScript,
-  type ScriptEnvironment,
-  UsageError,
-} from './support/arguments.ts';
+import { readArguments, runScript, ScriptFailure, UsageError } from './support/arguments.ts';
 import { toCurlCommand } from './support/curl-command.ts';
+import { ENVIRONMENT_USAGE, readEnvironment, type ScriptEnvironment } from './support/environment.ts';
 import {
   type Answer,
   createServiceClient,
@@ -37,10 +32,7 @@ const USAGE = `Signs a payment event and sends it, like a payment provider.
   --standard          the three headers of Standard Webhooks instead of X-Webhook-Signature
   --print-curl        print the curl command instead of sending
 
-  BASE_URL         where the service is; default http://127.0.0.1:8000
-  WEBHOOK_SECRET   the one that the service has; default: the development secret
-  API_KEY          to ask for the order's total with, when set
-
+${ENVIRONMENT_USAGE}
 Exit code: 0 when the event was taken, 1 when not, 2 for wrong arguments.
 `;
 
@@ -64,6 +56,7 @@ await runScript(USAGE, async (args) => {
   for (let delivery = 1; delivery <= (wanted.replay ? 2 : 1); delivery++) {
     // Signed anew, as providers do: the scheme with a time in it needs the time of this delivery.
     const answer = await send(client, sign(event, wanted, environment));
+    requireOrder(answer, wanted.orderId);
     if (answer.status !== expected) return 1;
   }
   return 0;
@@ -94,7 +87,7 @@ function readWanted(args: string[]): Wanted {
   });
   const { order, amount, replay } = values;
   if (order === undefined) throw new UsageError('Say which order: --order 1.');
-  if (!/^[1-9]\d{0,14}$/.test(order)) {
+  if (!/^[1-9]\d{0,15}$/.test(order) || !Number.isSafeInteger(Number(order))) {
     throw new UsageError(`--order takes the id of an order, not "${order}".`);
   }
   if (amount !== undefined && !/^\d{1,10}(\.\d{1,2})?$/.test(amount)) {
@@ -117,7 +110,14 @@ function readWanted(args: string[]): Wanted {
 
 async function totalOf(client: ServiceClient, orderId: number): Promise<number> {
   const answer = await client.call<Order>('GET', `/orders/${orderId}`);
+  requireOrder(answer, orderId);
   return expectStatus(answer, 200).body.total;
+}
+
+/** @throws ScriptFailure for the service's own 404; one of anything else that answers there is shown whole */
+function requireOrder({ body }: Answer, orderId: number): void {
+  const { code } = (body ?? {}) as { code?: unknown };
+  if (code === 'order_not_found') throw new ScriptFailure(`There is no order ${orderId}.`);
 }
 
 function sign(

@@ -1,4 +1,5 @@
-import { readArguments, readEnvironment, runScript } from './support/arguments.ts';
+import { readArguments, runScript } from './support/arguments.ts';
+import { ENVIRONMENT_USAGE, readEnvironment } from './support/environment.ts';
 import { seedOrders, seedProducts } from './support/seed-data.ts';
 import {
   readProduct,
@@ -16,10 +17,7 @@ const USAGE = `Fills a running service with a small shop: products, and orders i
 
 It may be run again: what is there already is left as it is, what is missing is added.
 
-  BASE_URL         where the service is; default http://127.0.0.1:8000
-  WEBHOOK_SECRET   the one that the service has; default: the development secret
-  API_KEY          sent as Authorization: Bearer, when set
-
+${ENVIRONMENT_USAGE}
 Exit code: 0 when the shop is there, 1 when not, 2 for wrong arguments.
 `;
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
-import { readArguments, readEnvironment, runScript, UsageError } from './support/arguments.ts';
+import { readArguments, readWholeNumber, runScript } from './support/arguments.ts';
+import { ENVIRONMENT_USAGE, readEnvironment } from './support/environment.ts';
 import { createServiceClient, type ServiceClient, ServiceFailure } from './support/service-client.ts';
 import * as checks from './support/smoke-checks.ts';
 import { SmokeSteps } from './support/smoke-steps.ts';
@@ -8,24 +9,25 @@ import { waitUntilReady } from './support/wait-until-ready.ts';
 
 const USAGE = `Tests a running service from outside, in ten steps.
 
-  npm run smoke                      the service at http://127.0.0.1:8000
+  npm run smoke
   npm run smoke -- --wait            first wait until it is ready, for 60 s at most
   npm run smoke -- --wait=120        or as many seconds
 
-  BASE_URL         where the service is, also far away
-  WEBHOOK_SECRET   the one that the service has; default: the development secret
-  API_KEY          sent as Authorization: Bearer, when set
-
+${ENVIRONMENT_USAGE}
 Every run makes products of its own and deactivates them in the end; its orders stay.
 Exit code: 0 when all is well, 1 when not, 2 for wrong arguments.
 `;
 
-const WAIT_DEFAULT = '60';
+/** Seconds. */
+const WAIT_DEFAULT = 60;
+const WAIT_MAX = 9999;
 
 await runScript(USAGE, async (args) => {
-  const { waitSeconds } = readWait(args);
+  const waitSeconds = readWait(args);
   const environment = readEnvironment();
   const client = createServiceClient(environment);
+  // A service that does not answer at all needs one sentence, not a failed step and nine that were not run.
+  if (waitSeconds === undefined) await client.call('GET', '/health');
   process.stdout.write(`Smoke test of ${client.baseUrl}\n\n`);
   if (waitSeconds !== undefined) await waitUntilReady(client, waitSeconds);
 
@@ -63,12 +65,8 @@ async function runSteps(
 }
 
 /** `--wait` alone is allowed, which parseArgs does not know for an option that takes a value. */
-function readWait(args: string[]): { waitSeconds: number | undefined } {
+function readWait(args: string[]): number | undefined {
   const spelledOut = args.map((arg) => (arg === '--wait' ? `--wait=${WAIT_DEFAULT}` : arg));
   const { wait } = readArguments(spelledOut, { wait: { type: 'string' } });
-  if (wait === undefined) return { waitSeconds: undefined };
-  if (!/^[1-9]\d{0,3}$/.test(wait)) {
-    throw new UsageError(`--wait takes whole seconds from 1 to 9999, not "${wait}".`);
-  }
-  return { waitSeconds: Number(wait) };
+  return readWholeNumber('--wait', wait, WAIT_MAX);
 }

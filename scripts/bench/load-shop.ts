@@ -1,6 +1,6 @@
+import { expectStatus, type Order, type Product, type ServiceClient } from '../support/service-client.ts';
 import type { LoadRequest } from './http-load.ts';
 import { orderRequest, readRequest } from './measure.ts';
-import { call } from './service.ts';
 
 /** Products of this run alone, so that every piece of them can be accounted for. */
 const PRODUCTS = 20;
@@ -13,36 +13,33 @@ interface LoadProduct {
   acknowledged: number;
 }
 
-interface StockAnswer {
-  stock: number;
-  reserved: number;
-}
-
 /** What a run of load buys in, and the books of it. */
 export class LoadShop {
-  readonly #url: string;
+  readonly #client: ServiceClient;
   readonly #headers: Record<string, string>;
   readonly #products: LoadProduct[] = [];
   readonly #orderIds: number[] = [];
 
-  private constructor(url: string, headers: Record<string, string>) {
-    this.#url = url;
+  private constructor(client: ServiceClient, headers: Record<string, string>) {
+    this.#client = client;
     this.#headers = headers;
   }
 
-  static async open(url: string, headers: Record<string, string>): Promise<LoadShop> {
-    const shop = new LoadShop(url, headers);
+  /** @param headers of each request of the load, which the client does not send */
+  static async open(client: ServiceClient, headers: Record<string, string>): Promise<LoadShop> {
+    const shop = new LoadShop(client, headers);
     const run = Date.now().toString(36).toUpperCase();
     for (let number = 1; number <= PRODUCTS; number += 1) {
       const sku = `LOAD-${run}-${String(number).padStart(2, '0')}`;
       const body = { sku, name: `Load test ${run}, ${number}`, price: 19.99, stock: STOCK };
-      const { id } = await call<{ id: number }>(`${url}/products`, body, headers);
-      shop.#products.push({ id, acknowledged: 0 });
+      const created = expectStatus(await client.call<Product>('POST', '/products', { body }), 201);
+      shop.#products.push({ id: created.body.id, acknowledged: 0 });
     }
     for (const product of shop.#products) {
       for (let count = 0; count < ORDERS_EACH; count += 1) {
-        const order = { product_id: product.id, quantity: 1 };
-        shop.#orderIds.push((await call<{ id: number }>(`${url}/orders`, order, headers)).id);
+        const body = { product_id: product.id, quantity: 1 };
+        const placed = expectStatus(await client.call<Order>('POST', '/orders', { body }), 201);
+        shop.#orderIds.push(placed.body.id);
         product.acknowledged += 1;
       }
     }
@@ -78,11 +75,8 @@ export class LoadShop {
   async check(lost: number): Promise<string[]> {
     const faults: string[] = [];
     for (const { id, acknowledged } of this.#products) {
-      const { stock, reserved } = await call<StockAnswer>(
-        `${this.#url}/products/${id}`,
-        undefined,
-        this.#headers,
-      );
+      const answer = await this.#client.call<Product>('GET', `/products/${id}`);
+      const { stock, reserved } = expectStatus(answer, 200).body;
       if (reserved + stock !== STOCK) {
         faults.push(`product ${id}: ${reserved} sold + ${stock} left is not ${STOCK}`);
       }

@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { readArguments, readNumber, readWholeNumber, UsageError } from '../support/arguments.ts';
 
 export interface BenchOptions {
   mode: 'quick' | 'default' | 'full';
@@ -19,45 +19,39 @@ const GROWTH_ORDERS = 1_000_000;
 const MAX_ROUNDS = 50;
 const MAX_SECONDS = 300;
 
-export const BENCH_USAGE = `npm run bench [-- options]
+export const BENCH_USAGE = `Measures how fast the service is, as ratios to what is measured beside it.
+
+  npm run bench
+  npm run bench -- --quick
+
   --quick       one short round, less than a minute
   --full        five long rounds, and growth to 10 million orders
   --growth      also compare with a database of a million orders
-  --rounds N    --seconds N
-BENCH_DATABASE_URL: an administrator's URL of a PostgreSQL to measure on; without it, one of our own is started.`;
+  --rounds <n>  --seconds <n>
+
+  BENCH_DATABASE_URL   an administrator's URL of a PostgreSQL on this machine to measure on; without it, one is started
+
+A .env file is read as the service reads it.
+Exit code: 0 when every answer was right, 1 when not, 2 for wrong usage.
+`;
 
 export function readBenchOptions(args: string[]): BenchOptions {
-  const { values } = parseArgs({
-    args,
-    options: {
-      quick: { type: 'boolean' },
-      full: { type: 'boolean' },
-      growth: { type: 'boolean' },
-      rounds: { type: 'string' },
-      seconds: { type: 'string' },
-    },
+  const values = readArguments(args, {
+    quick: { type: 'boolean' },
+    full: { type: 'boolean' },
+    growth: { type: 'boolean' },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
   });
-  if (values.quick === true && values.full === true) throw new Error('Either --quick or --full, not both.');
+  if (values.quick === true && values.full === true)
+    throw new UsageError('Either --quick or --full, not both.');
   const mode = values.quick === true ? 'quick' : values.full === true ? 'full' : 'default';
   const defaults = MODES[mode];
   return {
     mode,
-    rounds: readNumber('--rounds', values.rounds, defaults.rounds, MAX_ROUNDS, true),
-    measureMs: readNumber('--seconds', values.seconds, defaults.seconds, MAX_SECONDS) * 1000,
+    rounds: readWholeNumber('--rounds', values.rounds, MAX_ROUNDS) ?? defaults.rounds,
+    measureMs: (readNumber('--seconds', values.seconds, MAX_SECONDS) ?? defaults.seconds) * 1000,
     connections: defaults.connections,
     growthOrders: values.growth === true && mode !== 'full' ? GROWTH_ORDERS : defaults.growthOrders,
   };
-}
-
-export function readNumber(
-  name: string,
-  text: string | undefined,
-  fallback: number,
-  max: number,
-  whole = false,
-): number {
-  if (text === undefined) return fallback;
-  const value = Number(text);
-  if (text.trim() !== '' && value > 0 && value <= max && (!whole || Number.isInteger(value))) return value;
-  throw new Error(`${name} must be a ${whole ? 'whole ' : ''}number above 0 and at most ${max}.`);
 }

@@ -3,7 +3,8 @@ import { statfs } from 'node:fs/promises';
 import type pg from 'pg';
 
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
-import { requireLoopback } from '../support/arguments.ts';
+import { ScriptFailure } from '../support/arguments.ts';
+import { requireLoopback } from '../support/environment.ts';
 import { connect, openPostgres, type Postgres } from '../support/postgres.ts';
 
 export interface BenchPostgres extends Postgres {
@@ -59,7 +60,9 @@ async function readSettings(client: pg.Client): Promise<Record<string, string>> 
 function requireDurable(settings: Record<string, string>): void {
   for (const name of ['fsync', 'synchronous_commit']) {
     if (settings[name] !== 'on') {
-      throw new Error(`PostgreSQL has ${name} = ${settings[name] ?? 'unknown'}; the bench needs it on.`);
+      throw new ScriptFailure(
+        `PostgreSQL has ${name} = ${settings[name] ?? 'unknown'}; the bench needs it on.`,
+      );
     }
   }
 }

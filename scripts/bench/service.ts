@@ -6,11 +6,11 @@ import { residentMb } from './machine.ts';
 export const START_STOCK = 1_000_000_000;
 
 /** Sends JSON and expects to succeed. */
-export async function call<T>(url: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+export async function call<T>(url: string, body?: unknown): Promise<T> {
   const post = { method: 'POST', body: JSON.stringify(body) };
   const response = await fetch(url, {
     ...(body === undefined ? {} : post),
-    headers: { 'content-type': 'application/json', ...headers },
+    headers: { 'content-type': 'application/json' },
   });
   const text = await response.text();
   if (!response.ok) throw new Error(`${url} answered ${response.status}: ${text}`);

@@ -1,10 +1,5 @@
-import {
-  readArguments,
-  readEnvironment,
-  requireLoopback,
-  type ScriptEnvironment,
-  UsageError,
-} from '../support/arguments.ts';
+import { readCommand, readWholeNumber, UsageError } from '../support/arguments.ts';
+import { readEnvironment, requireLoopback, type ScriptEnvironment } from '../support/environment.ts';
 
 export interface DrillOptions {
   control: boolean;
@@ -24,34 +19,36 @@ const SECONDS_MAX = 24 * 3600;
 /** More than this on one machine only makes the clients wait for each other. */
 const CLIENTS_MAX = 500;
 
-/** @throws UsageError */
-export function readDrillOptions(args: string[], env: NodeJS.ProcessEnv = process.env): DrillOptions {
-  const values = readArguments(args, {
+/**
+ * @param names of which the first argument must be one
+ * @throws UsageError
+ */
+export function readDrillOptions<Name extends string>(
+  args: string[],
+  names: readonly Name[],
+): { name: Name; options: DrillOptions } {
+  const { name, values } = readCommand(args, names, {
     control: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
     clients: { type: 'string' },
   });
+  const { env } = process;
+  // Only when it is named: an attack is not for the service that happens to run at the default address.
   const target = env['BASE_URL'] ? readEnvironment(env) : undefined;
   if (target !== undefined) requireLoopback(target.baseUrl, 'BASE_URL');
   if (target !== undefined && values.control) {
     throw new UsageError('--control runs against handlers that are broken on purpose: leave BASE_URL unset.');
   }
-  return {
+  const options = {
     control: values.control,
     json: values.json,
-    rounds: wholeNumber('--rounds', values.rounds, ROUNDS_MAX),
-    seconds: wholeNumber('--seconds', values.seconds, SECONDS_MAX),
-    clients: wholeNumber('--clients', values.clients, CLIENTS_MAX),
+    rounds: readWholeNumber('--rounds', values.rounds, ROUNDS_MAX),
+    seconds: readWholeNumber('--seconds', values.seconds, SECONDS_MAX),
+    clients: readWholeNumber('--clients', values.clients, CLIENTS_MAX),
     target,
     databaseUrl: env['DATABASE_URL'] || undefined,
   };
-}
-
-function wholeNumber(name: string, text: string | undefined, max: number): number | undefined {
-  if (text === undefined) return undefined;
-  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (value >= 1 && value <= max) return value;
-  throw new UsageError(`${name} takes a whole number from 1 to ${max}, not "${text}".`);
+  return { name, options };
 }

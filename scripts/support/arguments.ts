@@ -1,66 +1,84 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 
-import { ServiceFailure } from './service-client.ts';
+import { readEnvironment as addEnvFile } from '../../src/config.ts';
+import { StartupError } from '../../src/lib/startup-error.ts';
 
-/** What a person got wrong on the command line or in the environment: told in one sentence, exit code 2. */
-export class UsageError extends Error {
+/** What ends a script with its message alone, without a stack: one sentence that a person can act on. */
+export class ScriptFailure extends Error {
+  override readonly name: string = 'ScriptFailure';
+  readonly exitCode: number = 1;
+}
+
+/** What a person got wrong on the command line or in the environment. */
+export class UsageError extends ScriptFailure {
   override readonly name = 'UsageError';
+  override readonly exitCode = 2;
 }
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
 /** @throws UsageError for an argument that is unknown, or has no value where it needs one */
 export function readArguments<const T extends Options>(args: string[], options: T) {
-  try {
-    return parseArgs({ args, options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    // Node explains at length how to write positional arguments, which no script here takes.
-    const [sentence = 'The arguments are wrong'] = (error as Error).message.split('. ');
-    throw new UsageError(`${sentence}; --help shows what there is.`);
-  }
-}
-
-export interface ScriptEnvironment {
-  /** Without a slash at its end. */
-  baseUrl: string;
-  webhookSecret: string;
-  apiKey: string | undefined;
-}
-
-/** The secret that the service itself takes outside production when none is set. */
-const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
-
-/** An empty variable counts as not set, as in the service. */
-export function readEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptEnvironment {
-  const baseUrl = env['BASE_URL'] || 'http://127.0.0.1:8000';
-  if (!URL.canParse(baseUrl) || !/^https?:$/.test(new URL(baseUrl).protocol)) {
-    throw new UsageError(`BASE_URL must look like https://shop.example.com, not "${baseUrl}".`);
-  }
-  return {
-    // As URLs are written, so that links in answers can be held against it.
-    baseUrl: new URL(baseUrl).href.replace(/\/+$/, ''),
-    webhookSecret: env['WEBHOOK_SECRET'] || DEVELOPMENT_WEBHOOK_SECRET,
-    apiKey: env['API_KEY'] || undefined,
-  };
+  const { values, positionals } = parse(args, options);
+  const [surplus] = positionals;
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument '${surplus}'; ${HINT}`);
+  return values;
 }
 
 /**
- * Load is for one's own machine only.
- * @throws UsageError
+ * For a script whose first argument says which of several things to do.
+ * @throws UsageError as readArguments does, and when the name is missing or unknown
  */
-export function requireLoopback(url: string, name: string): void {
-  if (!URL.canParse(url)) throw new UsageError(`${name} is not a URL.`);
-  const { hostname } = new URL(url);
-  if (!/^(127(\.\d{1,3}){3}|localhost|\[::1\])$/.test(hostname)) {
+export function readCommand<const T extends Options, Name extends string>(
+  args: string[],
+  names: readonly Name[],
+  options: T,
+) {
+  const { values, positionals } = parse(args, options);
+  const [first, surplus] = positionals;
+  if (surplus !== undefined) throw new UsageError(`Unexpected argument '${surplus}'; ${HINT}`);
+  const name = names.find((known) => known === first);
+  if (name === undefined) {
+    const given = first === undefined ? '' : `, not '${first}'`;
     throw new UsageError(
-      `${name} must name a loopback address such as 127.0.0.1, not ${hostname || 'nothing'}.`,
+      `The first argument must be ${names.slice(0, -1).join(', ')} or ${names.at(-1)}${given}.`,
     );
   }
+  return { name, values };
+}
+
+const HINT = '--help shows what there is.';
+
+function parse<const T extends Options>(args: string[], options: T) {
+  try {
+    return parseArgs({ args, options, strict: true, allowPositionals: true });
+  } catch (error) {
+    // Node explains at length how to write positional arguments that begin with a dash, which no script here takes.
+    const [sentence = 'The arguments are wrong'] = (error as Error).message.split(/\.\s/);
+    throw new UsageError(`${sentence}; ${HINT}`);
+  }
+}
+
+/** @throws UsageError unless it is a number above 0 and at most `max` */
+export function readNumber(name: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,9}(\.\d{1,9})?$/.test(text) ? Number(text) : 0;
+  if (value > 0 && value <= max) return value;
+  throw new UsageError(`${name} takes a number above 0 and at most ${max}, not "${text}".`);
+}
+
+/** @throws UsageError unless it is a whole number from 1 to `max` */
+export function readWholeNumber(name: string, text: string | undefined, max: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= max) return value;
+  throw new UsageError(`${name} takes a whole number from 1 to ${max}, not "${text}".`);
 }
 
 /**
- * Runs a script to its exit code: what `main` returns, 2 for wrong usage, 1 when the service is not there or answers
- * something else than it should. `--help` is answered here, whatever else is said.
+ * Runs a script to its exit code: the one that `main` returns, 2 for wrong usage, 1 when something that the script needs
+ * is not there or not as it should be. `--help` prints the usage, whatever else is said. A `.env` file adds to the
+ * environment, as it does for the service.
  */
 export async function runScript(usage: string, main: (args: string[]) => Promise<number>): Promise<void> {
   const args = process.argv.slice(2);
@@ -69,10 +87,11 @@ export async function runScript(usage: string, main: (args: string[]) => Promise
     return;
   }
   try {
+    addEnvFile();
     process.exitCode = await main(args);
   } catch (error) {
-    if (!(error instanceof UsageError || error instanceof ServiceFailure)) throw error;
+    if (!(error instanceof ScriptFailure || error instanceof StartupError)) throw error;
     process.stderr.write(`${error.message}\n`);
-    process.exitCode = error instanceof UsageError ? 2 : 1;
+    process.exitCode = error instanceof ScriptFailure ? error.exitCode : 1;
   }
 }

@@ -6,6 +6,7 @@ import pg from 'pg';
 
 import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
+import { ScriptFailure } from './arguments.ts';
 
 export interface Postgres {
   /** An administrator's. */
@@ -70,7 +71,11 @@ export async function connect(url: string, opened: ClosingStack, script: string)
   const client = new pg.Client({ connectionString: url, application_name: script });
   // A query under way rejects by itself; an idle connection that ends while everything is closing is no news.
   client.on('error', () => undefined);
-  await client.connect();
+  await client.connect().catch((error: NodeJS.ErrnoException) => {
+    // Of a name with several addresses, Node gives only the code.
+    const { host, port } = client;
+    throw new ScriptFailure(`PostgreSQL at ${host}:${port} cannot be used: ${error.message || error.code}.`);
+  });
   opened.add(() => client.end());
   return client;
 }

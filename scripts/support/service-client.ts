@@ -1,3 +1,5 @@
+import { ScriptFailure } from './arguments.ts';
+
 /** A little more than the service's own 8 s for a request, so that its answer comes first. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
@@ -35,8 +37,12 @@ export interface Answer<T = unknown> {
 }
 
 /** The service is not there, or does not answer as it should: told as it is, without a stack. */
-export class ServiceFailure extends Error {
+export class ServiceFailure extends ScriptFailure {
   override readonly name: string = 'ServiceFailure';
+}
+
+export class NoAnswer extends ServiceFailure {
+  override readonly name = 'NoAnswer';
 }
 
 export class UnexpectedAnswer extends ServiceFailure {
@@ -89,7 +95,7 @@ async function exchange<T>(request: Answer['request'], headers: Headers): Promis
     const parsed = parseJson(text) as T;
     return { request, status: response.status, headers: response.headers, text, body: parsed, durationMs };
   } catch (error) {
-    throw new ServiceFailure(`${method} ${url} had no answer: ${reasonOf(error)}`, { cause: error });
+    throw new NoAnswer(`${method} ${url} had no answer: ${reasonOf(error)}.`, { cause: error });
   }
 }
 
@@ -104,11 +110,11 @@ function parseJson(text: string): unknown {
 /** fetch says only "fetch failed"; what happened is in its cause. */
 function reasonOf(error: unknown): string {
   const { name, message, cause } = error as Error & { cause?: { code?: string; message?: string } };
-  if (name === 'TimeoutError') return `nothing came within ${ANSWER_TIMEOUT_MS / 1000} s.`;
+  if (name === 'TimeoutError') return `nothing came within ${ANSWER_TIMEOUT_MS / 1000} s; check BASE_URL`;
   if (cause?.code === 'ECONNREFUSED') {
-    return 'nothing listens there. Start the service with npm start, or set BASE_URL.';
+    return 'nothing listens there; start the service with npm start, or set BASE_URL';
   }
-  return `${cause?.message || cause?.code || message}. Check BASE_URL.`;
+  return `${cause?.message || cause?.code || message}; check BASE_URL`;
 }
 
 /** @throws UnexpectedAnswer unless the answer has this status */

@@ -62,8 +62,8 @@ describe('what a drill comes to', { timeout: 120_000 }, () => {
   });
 
   test.each([
-    [[], {}, 'Say which drill first'],
-    [['flood'], {}, 'Say which drill first'],
+    [[], {}, 'The first argument must be oversell, '],
+    [['flood'], {}, 'The first argument must be oversell, '],
     [['oversell', '--rounds', '0'], {}, '--rounds takes a whole number from 1 to'],
     [['oversell', '--wait'], {}, "Unknown option '--wait'"],
     [['oversell'], { BASE_URL: 'https://shop.example.com' }, 'must name a loopback address'],
