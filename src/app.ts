@@ -5,34 +5,46 @@ import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import { answerClientErrors } from './http/client-errors.ts';
 import { limitDuration } from './http/deadline.ts';
-import { collectOpenApi, serveDocs } from './http/docs.ts';
+import { serveDocs } from './http/docs.ts';
 import { generalRoutes, type Readiness } from './http/health.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { LeanRequest, LeanResponse } from './http/lean-messages.ts';
 import { trackMethods } from './http/method-not-allowed.ts';
+import { collectOpenApi } from './http/openapi.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
+import { problemSchemas } from './http/problem.schemas.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
-import { Problem } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
 import { inventoryRoutes } from './inventory/inventory.routes.ts';
 import {
   AdjustedStockSchema,
   AdjustStockBody,
   InventoryAuditSchema,
+  MovementKindSchema,
   MovementSchema,
+  StockDriftSchema,
   StockExplanationSchema,
 } from './inventory/inventory.schemas.ts';
 import {
   ChangeStatusBody,
   CreateOrderBody,
-  OrderPreviewSchema,
+  CreateOrderItemBody,
+  OrderItemSchema,
   OrderSchema,
+  OrderStatusSchema,
+  OrderTransitionSchema,
 } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
 import { inboxRoutes } from './payments/inbox.routes.ts';
-import { InboxDeliverySchema } from './payments/inbox.schemas.ts';
+import { InboxDeliverySchema, OutcomeSchema, VerdictSchema } from './payments/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
-import { PaymentExceptionSchema, ResolveExceptionBody } from './payments/payment-exception.schemas.ts';
+import {
+  ExceptionStatusSchema,
+  PaymentExceptionSchema,
+  ResolutionSchema,
+  ResolveExceptionBody,
+  ReviewReasonSchema,
+} from './payments/payment-exception.schemas.ts';
 import { webhookRoutes } from './payments/webhook.routes.ts';
 import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
 import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
@@ -58,22 +70,32 @@ export interface AppOptions {
 }
 
 const schemas = [
-  Problem,
+  ...problemSchemas,
   ProductSchema,
   CreateProductBody,
   UpdateProductBody,
+  OrderStatusSchema,
+  OrderItemSchema,
   OrderSchema,
-  OrderPreviewSchema,
+  OrderTransitionSchema,
+  CreateOrderItemBody,
   CreateOrderBody,
   ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
+  MovementKindSchema,
   MovementSchema,
   AdjustStockBody,
   AdjustedStockSchema,
   StockExplanationSchema,
+  StockDriftSchema,
   InventoryAuditSchema,
+  VerdictSchema,
+  OutcomeSchema,
   InboxDeliverySchema,
+  ExceptionStatusSchema,
+  ReviewReasonSchema,
+  ResolutionSchema,
   PaymentExceptionSchema,
   ResolveExceptionBody,
 ];

@@ -1,11 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
-import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-
-import { describeAnswers } from './openapi-answers.ts';
 
 /*
  * The documentation that the service serves itself, with nothing loaded from elsewhere: the reader's browser may be as
@@ -14,61 +11,6 @@ import { describeAnswers } from './openapi-answers.ts';
 
 /** Built by `npm run build`; beside src/ as beside dist/. */
 const redocScript = fileURLToPath(new URL('../../dist/assets/redoc.standalone.js', import.meta.url));
-
-const INTRODUCTION = `Products and their stock, orders that reserve it atomically, and payment webhooks that are applied exactly once.
-
-- Every answer that refuses is an RFC 9457 problem document with a stable \`code\`.
-- The same API answers under \`/api/v1\`.
-- \`Idempotency-Key\` makes a POST safe to repeat; \`If-Match\` makes an edit safe against another one.
-- Lists lead on with \`Link: <…>; rel="next"\`.`;
-
-/** Call it before the routes: the plugin collects them as they are registered. */
-export async function collectOpenApi(app: FastifyInstance): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Orders & Inventory Microservice',
-        version: '1.0.0',
-        description: INTRODUCTION,
-        license: { name: 'MIT', identifier: 'MIT' },
-      },
-      // Open until API keys are set up; the webhook names its signatures itself.
-      security: [],
-      servers: [{ url: '/', description: 'This service' }],
-      tags: [
-        { name: 'General', description: 'Health, readiness and metrics' },
-        { name: 'Products', description: 'Products and what can be sold of them' },
-        { name: 'Orders', description: 'Orders, and the stock that they hold' },
-        { name: 'Webhooks', description: 'Payment events, and the inbox of all that came in' },
-        { name: 'Inventory', description: 'The ledger of stock, and its audit' },
-        { name: 'Payments', description: 'Money that bought nothing, for a person to look at' },
-      ],
-      components: {
-        securitySchemes: {
-          webhookSignature: {
-            type: 'apiKey',
-            in: 'header',
-            name: 'X-Webhook-Signature',
-            description:
-              'HMAC-SHA256 of the raw body with WEBHOOK_SECRET: sha256=<hex>, sha256=<base64> or bare hex',
-          },
-          standardWebhooks: {
-            type: 'apiKey',
-            in: 'header',
-            name: 'webhook-signature',
-            description: 'Standard Webhooks: v1,<base64>, with webhook-id and webhook-timestamp',
-          },
-        },
-      },
-    },
-    transformObject: (document) => describeAnswers('openapiObject' in document ? document.openapiObject : {}),
-    refResolver: {
-      buildLocalReference: ({ $id }, _base, _fragment, index) =>
-        typeof $id === 'string' ? $id : `schema-${index}`,
-    },
-  });
-}
 
 export async function serveDocs(app: FastifyInstance): Promise<void> {
   await app.register(swaggerUi, {

@@ -52,6 +52,8 @@ function* findMixedForms(rule: unknown, data: unknown): Generator<Fault> {
 }
 
 export const fieldRules = [
+  // The names of the `examples` of a schema in the OpenAPI document; nothing is checked by it.
+  { keyword: 'x-example-names' },
   { keyword: 'x-unique-by', type: 'array' as const, validate: fieldRule(findRepeats) },
   { keyword: 'x-either', type: 'object' as const, validate: fieldRule(findMixedForms) },
 ];

@@ -1,54 +1,51 @@
 import { STATUS_CODES } from 'node:http';
 
+import { type OpenApiDocument, type Operation, operationsOf } from './openapi-document.ts';
+
 /*
  * What the route schemas cannot say about answers: their headers, and in words what a status means. The headers follow
  * from the kind of call, so they are written once here and not in every route.
  */
-interface Answer {
-  description?: string;
-  headers?: Record<string, object>;
+const text = (description: string, example: string) => ({ description, schema: { type: 'string' }, example });
+
+const requestId = { 'X-Request-ID': text('The id of the request, taken over or made', 'BTBf4LRhayFa-2') };
+const etag = (example: string) => ({ ETag: text('The version of the resource', example) });
+const location = { Location: text('Where the new resource is', '/orders/1') };
+const replayed = {
+  'Idempotency-Replayed': text('true when this is the stored answer of an earlier call', 'true'),
+};
+const link = {
+  Link: text(
+    'Leads to the next page: `<…>; rel="next"`',
+    '</orders?limit=20&cursor=MTAwLm1BV0Q3SFVBd0FiSA>; rel="next"',
+  ),
+};
+const retryAfter = { 'Retry-After': text('Seconds to wait before trying again', '1') };
+
+export function describeAnswers(document: OpenApiDocument): void {
+  for (const [, operation] of operationsOf(document)) describeOperation(operation);
 }
 
-interface Operation {
-  operationId?: string;
-  parameters?: { name?: string }[];
-  responses?: Record<string, Answer>;
-}
-
-interface Document {
-  paths?: Record<string, Record<string, unknown> | undefined>;
-}
-
-const text = (description: string) => ({ description, schema: { type: 'string' } });
-
-const requestId = { 'X-Request-ID': text('The id of the request, taken over or made') };
-const etag = { ETag: text('The version of the resource') };
-const location = { Location: text('Where the new resource is') };
-const replayed = { 'Idempotency-Replayed': text('true when this is the stored answer of an earlier call') };
-const link = { Link: text('Leads to the next page: <…>; rel="next"') };
-const retryAfter = { 'Retry-After': text('Seconds to wait before trying again') };
-
-export function describeAnswers<T extends Document>(document: T): T {
-  for (const operations of Object.values(document.paths ?? {})) {
-    for (const operation of Object.values(operations ?? {})) describeOperation(operation as Operation);
-  }
-  return document;
-}
-
-function describeOperation({ operationId = '', parameters = [], responses = {} }: Operation): void {
+function describeOperation(operation: Operation): void {
+  const { operationId = '', parameters = [] } = operation;
+  const responses = (operation.responses ??= {});
   const takes = (...names: string[]) => parameters.some(({ name = '' }) => names.includes(name));
-  // Whoever takes a version also tells it.
+  if (takes('if-none-match')) {
+    responses['304'] = { description: 'The caller has this version already; there is no body' };
+  }
+  // A call that takes a version also answers with it.
   const isVersioned = takes('if-match', 'if-none-match');
   const isRepeatable = takes('idempotency-key');
   const done = '201' in responses ? '201' : '200';
   for (const [status, answer] of Object.entries(responses)) {
     if (answer.description === 'Default Response') answer.description = STATUS_CODES[status] ?? '';
+    const showsVersion = status === '201' || (isVersioned && ['200', '304', '412'].includes(status));
     answer.headers = {
       ...requestId,
+      ...answer.headers,
       ...(status === '201' && operationId.startsWith('create') ? location : {}),
-      ...(status === '201' ? etag : {}),
+      ...(showsVersion ? etag(status === '201' ? '"1"' : '"3"') : {}),
       ...(status === '200' && operationId.startsWith('list') ? link : {}),
-      ...(status === '200' && isVersioned ? etag : {}),
       ...(status === done && isRepeatable ? replayed : {}),
       ...(status === '503' || (status === '409' && isRepeatable) ? retryAfter : {}),
     };

@@ -34,7 +34,7 @@ export function text(minLength: number, maxLength: number, options: { descriptio
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 
 /** `{id}` of a path; `validation.ts` lets only plain digits become a number. */
-export const IdParams = Type.Object({ id: Id });
+export const IdParams = Type.Object({ id: { ...Id, examples: [1] } });
 
 export const QUANTITY_MAX = 1_000_000_000;
 
@@ -72,29 +72,47 @@ export const AmountInput = money({
 export const Timestamp = Type.String({ format: 'date-time' });
 
 /** The filters of a list by the time of its rows. */
-export const PeriodStart = Type.Optional({ ...Timestamp, description: 'Inclusive' });
-export const PeriodEnd = Type.Optional({ ...Timestamp, description: 'Exclusive' });
+export const PeriodStart = Type.Optional({
+  ...Timestamp,
+  description: 'Inclusive',
+  examples: ['2026-01-01T00:00:00Z'],
+});
+export const PeriodEnd = Type.Optional({
+  ...Timestamp,
+  description: 'Exclusive',
+  examples: ['2026-02-01T00:00:00Z'],
+});
 
 /** What every list takes beside its filters. */
 export const pageQuery = (order: 'oldest first' | 'newest first') => ({
   limit: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: PAGE_LIMIT_MAX, description: `Default ${PAGE_LIMIT_DEFAULT}` }),
+    Type.Integer({
+      minimum: 1,
+      maximum: PAGE_LIMIT_MAX,
+      description: `Default ${PAGE_LIMIT_DEFAULT}`,
+      examples: [20],
+    }),
   ),
   skip: Type.Optional(
     Type.Integer({
       minimum: 0,
       maximum: PAGE_SKIP_MAX,
       description: 'For small jumps; not together with cursor',
+      examples: [40],
     }),
   ),
   sort: Type.Optional(
-    oneOf(['id', '-id'], { description: `Default ${order === 'oldest first' ? 'id' : '-id'}: ${order}` }),
+    oneOf(['id', '-id'], {
+      description: `Default ${order === 'oldest first' ? 'id' : '-id'}: ${order}`,
+      examples: ['-id'],
+    }),
   ),
   cursor: Type.Optional(
     Type.String({
       minLength: 1,
       maxLength: 200,
       description: 'From the Link header of the page before; belongs to its sort and filters',
+      examples: ['MTAwLm1BV0Q3SFVBd0FiSA'],
     }),
   ),
 });
@@ -104,77 +122,25 @@ export const IdempotencyHeaders = Type.Object({
     Type.String({
       pattern: '^[\\x21-\\x7e]{1,255}$',
       description: 'Makes the call safe to repeat: the same key and command give the same answer',
+      examples: ['9f1c2a64-7d0b-4a51-9b1d-3f6f0e6a9c11'],
     }),
   ),
 });
 
 export const IfMatchHeaders = Type.Object({
   'if-match': Type.Optional(
-    Type.String({ description: 'The ETag that the change is meant for; 412 when the resource has moved on' }),
+    Type.String({
+      description: 'The ETag that the change is meant for; 412 when the resource has moved on',
+      examples: ['"3"'],
+    }),
   ),
 });
 
 export const IfNoneMatchHeaders = Type.Object({
   'if-none-match': Type.Optional(
-    Type.String({ description: 'An ETag; 304 when it is still the current one' }),
+    Type.String({ description: 'An ETag; 304 when it is still the current one', examples: ['"3"'] }),
   ),
 });
-
-export const Problem = Type.Object(
-  {
-    type: Type.String({ format: 'uri-reference' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.String({ description: 'One sentence for people' }),
-    code: Type.String({ description: 'Stable, for programs; explained at /problems/{code}' }),
-    request_id: Type.String(),
-    errors: Type.Optional(
-      Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), {
-        description: 'Every fault of the input, with status 422',
-      }),
-    ),
-  },
-  {
-    $id: 'Problem',
-    additionalProperties: true,
-    description: 'RFC 9457 problem details',
-    examples: [
-      {
-        type: '/problems/product_not_found',
-        title: 'Product not found',
-        status: 404,
-        detail: 'Product not found',
-        code: 'product_not_found',
-        request_id: 'BTBf4LRhayFa-2',
-      },
-    ],
-  },
-);
-
-const REFUSALS: Record<number, string> = {
-  400: 'Malformed, or not possible in this state',
-  401: 'No signature',
-  403: 'The signature does not verify',
-  404: 'Not found',
-  409: 'In conflict with what is stored',
-  412: 'The resource has moved on; `current` is its state',
-  413: 'Too large',
-  415: 'Not application/json, or encoded',
-  422: 'A value is not acceptable; `errors` names every fault',
-  503: 'The database cannot take it now; try again after Retry-After seconds',
-};
-
-/** Responses of the given statuses, each a problem document. */
-export function problemResponses(...statuses: number[]): Record<number, object> {
-  const entries = statuses.map((status) => [
-    status,
-    {
-      description: REFUSALS[status] ?? '',
-      content: { 'application/problem+json': { schema: Type.Ref('Problem') } },
-    },
-  ]);
-  return Object.fromEntries(entries) as Record<number, object>;
-}
 
 /** A call that takes no query parameters, and says so instead of ignoring them. */
 export const NoQuery = Type.Object({}, { additionalProperties: false });

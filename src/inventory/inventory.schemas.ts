@@ -11,7 +11,6 @@ import {
   nullableText,
   oneOf,
   pageQuery,
-  problemResponses,
   ref,
   text,
   Timestamp,
@@ -38,14 +37,17 @@ const movement = {
   created_at: '2026-01-02T03:04:05.678Z',
 };
 
+export const MovementKindSchema = oneOf(movementKinds, {
+  $id: 'StockMovementKind',
+  description:
+    'received and adjusted change what is on hand, reserved and released what orders hold, shipped both',
+});
+
 export const MovementSchema = Type.Object(
   {
     id: Id,
     product_id: Id,
-    kind: oneOf(movementKinds, {
-      description:
-        'received and adjusted change what is on hand, reserved and released what orders hold, shipped both',
-    }),
+    kind: ref(MovementKindSchema),
     delta: Type.Integer({ description: 'The change of the counter that the kind names; never 0' }),
     on_hand_after: Type.Integer(),
     reserved_after: Type.Integer(),
@@ -61,8 +63,8 @@ export const MovementSchema = Type.Object(
 
 export const ListMovementsQuery = Type.Object(
   {
-    kind: Type.Optional(oneOf(movementKinds)),
-    order_id: Type.Optional(Id),
+    kind: Type.Optional(oneOf(movementKinds, { examples: ['shipped'] })),
+    order_id: Type.Optional({ ...Id, description: 'Movements of this order', examples: [1] }),
     created_from: PeriodStart,
     created_to: PeriodEnd,
     ...pageQuery('newest first'),
@@ -81,6 +83,7 @@ export const AdjustStockBody = Type.Object(
   {
     $id: 'AdjustStock',
     additionalProperties: false,
+    'x-example-names': ['delivery', 'damage'],
     examples: [
       { delta: 50, reason: 'received', note: 'Delivery 4711' },
       { delta: -2, reason: 'damaged', note: 'Fell off the shelf' },
@@ -104,6 +107,7 @@ export const ExplainStockQuery = Type.Object(
     as_of: Type.Optional({
       ...Timestamp,
       description: 'A time that is past; without it, now',
+      examples: ['2026-01-02T03:04:05.678Z'],
     }),
   },
   { additionalProperties: false },
@@ -162,13 +166,16 @@ export const StockExplanationSchema = Type.Object(
   },
 );
 
-const StockDrift = Type.Object({
-  product_id: Id,
-  sku: Type.Union([Type.String(), Type.Null()], { description: 'null when the product is gone' }),
-  on_hand: Type.Object({ stored: Type.Integer(), ledger: Type.Integer() }),
-  reserved: Type.Object({ stored: Type.Integer(), ledger: Type.Integer(), orders: Type.Integer() }),
-  drift_units: Type.Integer({ description: 'The differences from what is stored, counted up' }),
-});
+export const StockDriftSchema = Type.Object(
+  {
+    product_id: Id,
+    sku: Type.Union([Type.String(), Type.Null()], { description: 'null when the product is gone' }),
+    on_hand: Type.Object({ stored: Type.Integer(), ledger: Type.Integer() }),
+    reserved: Type.Object({ stored: Type.Integer(), ledger: Type.Integer(), orders: Type.Integer() }),
+    drift_units: Type.Integer({ description: 'The differences from what is stored, counted up' }),
+  },
+  { $id: 'StockDrift' },
+);
 
 export const InventoryAuditSchema = Type.Object(
   {
@@ -176,10 +183,13 @@ export const InventoryAuditSchema = Type.Object(
     products: Type.Integer({ description: 'How many were checked' }),
     drift_units: Type.Integer({ description: 'Over all products; 0 when everything adds up' }),
     drifting_products: Type.Integer(),
-    drifts: Type.Array(StockDrift, { description: 'The 1,000 largest; empty when everything adds up' }),
+    drifts: Type.Array(ref(StockDriftSchema), {
+      description: 'The 1,000 largest; empty when everything adds up',
+    }),
   },
   {
     $id: 'InventoryAudit',
+    'x-example-names': ['adds_up', 'drift'],
     examples: [
       {
         checked_at: '2026-01-02T03:04:05.678Z',
@@ -214,7 +224,8 @@ export const listMovements = {
   tags,
   params: IdParams,
   querystring: ListMovementsQuery,
-  response: { 200: Type.Array(ref(MovementSchema)), ...problemResponses(404, 422, 503) },
+  response: { 200: Type.Array(ref(MovementSchema)) },
+  problems: ['product_not_found', 422, 503],
 } satisfies FastifySchema;
 
 export const adjustStock = {
@@ -229,7 +240,20 @@ export const adjustStock = {
   headers: Type.Composite([IdempotencyHeaders, IfMatchHeaders]),
   querystring: NoQuery,
   body: ref(AdjustStockBody),
-  response: { 201: ref(AdjustedStockSchema), ...problemResponses(400, 404, 409, 412, 413, 415, 422, 503) },
+  response: { 201: ref(AdjustedStockSchema) },
+  problems: [
+    400,
+    'product_not_found',
+    'insufficient_stock',
+    'idempotency_key_reused',
+    'idempotency_key_in_progress',
+    'version_mismatch',
+    413,
+    415,
+    422,
+    'stock_out_of_range',
+    503,
+  ],
 } satisfies FastifySchema;
 
 export const explainStock = {
@@ -243,7 +267,8 @@ export const explainStock = {
   tags,
   params: IdParams,
   querystring: ExplainStockQuery,
-  response: { 200: ref(StockExplanationSchema), ...problemResponses(404, 422, 503) },
+  response: { 200: ref(StockExplanationSchema) },
+  problems: ['product_not_found', 422, 503],
 } satisfies FastifySchema;
 
 export const auditInventory = {
@@ -256,5 +281,6 @@ export const auditInventory = {
     'is in the metric `inventory_drift_units`, which is also refreshed every five minutes.',
   tags,
   querystring: NoQuery,
-  response: { 200: ref(InventoryAuditSchema), ...problemResponses(422, 503) },
+  response: { 200: ref(InventoryAuditSchema) },
+  problems: [422, 503],
 } satisfies FastifySchema;

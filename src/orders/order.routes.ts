@@ -35,8 +35,8 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = 
   );
 
   for (const { method, url, operationId } of [
-    { method: 'PUT', url: '/orders/:id', operationId: 'putOrder' },
-    { method: 'PATCH', url: '/orders/:id/status', operationId: 'patchOrderStatus' },
+    { method: 'PUT', url: '/orders/:id', operationId: 'putOrderStatus' },
+    { method: 'PATCH', url: '/orders/:id/status', operationId: 'changeOrderStatus' },
   ] as const) {
     app.route({
       method,

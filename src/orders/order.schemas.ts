@@ -10,10 +10,10 @@ import {
   IfMatchHeaders,
   IfNoneMatchHeaders,
   NoQuery,
+  nullable,
   nullableText,
   oneOf,
   pageQuery,
-  problemResponses,
   QUANTITY_MAX,
   ref,
   Timestamp,
@@ -23,7 +23,11 @@ import { describeTransitions, orderStatuses } from './order-state.ts';
 
 const tags = ['Orders'];
 
-const Status = oneOf(orderStatuses);
+export const OrderStatusSchema = oneOf(orderStatuses, {
+  $id: 'OrderStatus',
+  description: describeTransitions(),
+});
+const Status = ref(OrderStatusSchema);
 const Quantity = Type.Integer({ minimum: 1, maximum: QUANTITY_MAX });
 /** A form check, not a proof: one @ between two parts without spaces; 254 is the longest address that mail can carry. */
 const Email = Type.String({
@@ -46,16 +50,19 @@ const preview = {
 };
 const example = { id: 1, ...preview };
 
+export const OrderItemSchema = Type.Object(
+  {
+    product_id: Id,
+    sku: Type.String({ description: 'As it was when the order was placed' }),
+    quantity: Type.Integer(),
+    unit_price: Type.Number({ description: 'As it was when the order was placed' }),
+  },
+  { $id: 'OrderItem', examples: preview.items },
+);
+
 const orderFields = {
   status: Status,
-  items: Type.Array(
-    Type.Object({
-      product_id: Id,
-      sku: Type.String({ description: 'As it was when the order was placed' }),
-      quantity: Type.Integer(),
-      unit_price: Type.Number({ description: 'As it was when the order was placed' }),
-    }),
-  ),
+  items: Type.Array(ref(OrderItemSchema)),
   total: Type.Number(),
   customer_email: Type.Union([Type.String(), Type.Null()]),
   version: Type.Integer({ description: 'Raised by every change; the ETag' }),
@@ -76,17 +83,21 @@ const orderFields = {
 export const OrderSchema = Type.Object({ id: Id, ...orderFields }, { $id: 'Order', examples: [example] });
 
 export const OrderPreviewSchema = Type.Object(orderFields, {
-  $id: 'OrderPreview',
   description: 'What the order would be; it has no id, because nothing was placed',
   examples: [preview],
 });
+
+export const CreateOrderItemBody = Type.Object(
+  { product_id: Id, quantity: Quantity },
+  { $id: 'CreateOrderItem', additionalProperties: false, examples: [{ product_id: 1, quantity: 2 }] },
+);
 
 export const CreateOrderBody = Type.Object(
   {
     product_id: Type.Optional(Id),
     quantity: Type.Optional(Quantity),
     items: Type.Optional(
-      Type.Array(Type.Object({ product_id: Id, quantity: Quantity }, { additionalProperties: false }), {
+      Type.Array(ref(CreateOrderItemBody), {
         minItems: 1,
         maxItems: 100,
         description: 'Each product once',
@@ -100,6 +111,7 @@ export const CreateOrderBody = Type.Object(
     additionalProperties: false,
     description: 'Either product_id and quantity, or items; never both',
     'x-either': [['product_id', 'quantity'], ['items']],
+    'x-example-names': ['one_product', 'several_products'],
     examples: [
       { product_id: 1, quantity: 2, customer_email: 'ada@example.com' },
       {
@@ -128,16 +140,16 @@ export const ChangeStatusBody = Type.Object(
   {
     $id: 'ChangeStatus',
     additionalProperties: false,
-    description: describeTransitions(),
-    examples: [{ status: 'PAID' }],
+    'x-example-names': ['paid', 'shipped', 'canceled'],
+    examples: [{ status: 'PAID' }, { status: 'SHIPPED' }, { status: 'CANCELED' }],
   },
 );
 
 export const ListOrdersQuery = Type.Object(
   {
-    status: Type.Optional(Status),
-    product_id: Type.Optional(Id),
-    customer_email: Type.Optional(Email),
+    status: Type.Optional(oneOf(orderStatuses, { examples: ['PAID'] })),
+    product_id: Type.Optional({ ...Id, description: 'Orders with this product', examples: [1] }),
+    customer_email: Type.Optional({ ...Email, examples: ['ada@example.com'] }),
     created_from: PeriodStart,
     created_to: PeriodEnd,
     ...pageQuery('newest first'),
@@ -145,41 +157,30 @@ export const ListOrdersQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export const OrderHistorySchema = Type.Array(
-  Type.Object({
-    from: Type.Union([Status, Type.Null()]),
+export const OrderTransitionSchema = Type.Object(
+  {
+    from: nullable(Status, { description: 'null for the order that was placed' }),
     to: Status,
     at: Timestamp,
     actor: Type.String(),
     cause: Type.String({ description: 'placed, request, expired, or the type of the payment event' }),
-    version: Type.Integer(),
-    request_id: Type.Union([Type.String(), Type.Null()]),
+    version: Type.Integer({ description: 'Of the order, after it' }),
+    request_id: nullable(Type.String()),
     refund_due: Type.Boolean(),
-  }),
+  },
   {
+    $id: 'OrderTransition',
     examples: [
-      [
-        {
-          from: null,
-          to: 'PENDING',
-          at: '2026-01-02T03:04:05.678Z',
-          actor: 'anonymous',
-          cause: 'placed',
-          version: 1,
-          request_id: 'BTBf4LRhayFa-2',
-          refund_due: false,
-        },
-        {
-          from: 'PENDING',
-          to: 'CANCELED',
-          at: '2026-01-02T03:19:06.012Z',
-          actor: 'system',
-          cause: 'expired',
-          version: 2,
-          request_id: null,
-          refund_due: false,
-        },
-      ],
+      {
+        from: 'PENDING',
+        to: 'CANCELED',
+        at: '2026-01-02T03:19:06.012Z',
+        actor: 'system',
+        cause: 'expired',
+        version: 2,
+        request_id: null,
+        refund_due: false,
+      },
     ],
   },
 );
@@ -190,16 +191,29 @@ export const createOrder = {
   description:
     'Of one product (product_id and quantity) or of many (items), never both. Reserves the stock of every item, or of ' +
     'none. Prices are those of this moment. Stock that only overdue orders hold (see expires_at) is released first and ' +
-    'counts as there, in a dry run, too.',
+    'counts as there.',
   tags,
   headers: IdempotencyHeaders,
   querystring: CreateOrderQuery,
   body: ref(CreateOrderBody),
   response: {
-    200: ref(OrderPreviewSchema),
+    200: OrderPreviewSchema,
     201: ref(OrderSchema),
-    ...problemResponses(400, 404, 409, 413, 415, 422, 503),
   },
+  undocumented: { query: ['dry_run'], statuses: [200] },
+  problems: [
+    400,
+    'product_not_found',
+    'insufficient_stock',
+    'product_inactive',
+    'idempotency_key_reused',
+    'idempotency_key_in_progress',
+    413,
+    415,
+    422,
+    'total_out_of_range',
+    503,
+  ],
 } satisfies FastifySchema;
 
 export const listOrders = {
@@ -207,7 +221,8 @@ export const listOrders = {
   summary: 'List orders, newest first',
   tags,
   querystring: ListOrdersQuery,
-  response: { 200: Type.Array(ref(OrderSchema)), ...problemResponses(422, 503) },
+  response: { 200: Type.Array(ref(OrderSchema)) },
+  problems: [422, 503],
 } satisfies FastifySchema;
 
 export const getOrder = {
@@ -217,7 +232,8 @@ export const getOrder = {
   params: IdParams,
   headers: IfNoneMatchHeaders,
   querystring: NoQuery,
-  response: { 200: ref(OrderSchema), ...problemResponses(404, 422, 503) },
+  response: { 200: ref(OrderSchema) },
+  problems: ['order_not_found', 422, 503],
 } satisfies FastifySchema;
 
 export const getOrderHistory = {
@@ -226,7 +242,8 @@ export const getOrderHistory = {
   tags,
   params: IdParams,
   querystring: NoQuery,
-  response: { 200: OrderHistorySchema, ...problemResponses(404, 422, 503) },
+  response: { 200: Type.Array(ref(OrderTransitionSchema)) },
+  problems: ['order_not_found', 422, 503],
 } satisfies FastifySchema;
 
 /** Both calls do the same, under names of their own. */
@@ -242,7 +259,8 @@ export function changeStatus(operationId: string) {
     headers: IfMatchHeaders,
     querystring: NoQuery,
     body: ref(ChangeStatusBody),
-    response: { 200: ref(OrderSchema), ...problemResponses(400, 404, 412, 413, 415, 422, 503) },
+    response: { 200: ref(OrderSchema) },
+    problems: ['invalid_status_transition', 400, 'order_not_found', 'version_mismatch', 413, 415, 422, 503],
   } satisfies FastifySchema;
 }
 
@@ -254,8 +272,6 @@ export const cancelOrder = {
   params: IdParams,
   headers: IfMatchHeaders,
   querystring: NoQuery,
-  response: {
-    204: { type: 'null', description: 'Canceled' },
-    ...problemResponses(400, 404, 412, 422, 503),
-  },
+  response: { 204: { type: 'null', description: 'Canceled' } },
+  problems: ['invalid_status_transition', 400, 'order_not_found', 'version_mismatch', 422, 503],
 } satisfies FastifySchema;

@@ -9,23 +9,24 @@ import {
   nullable,
   oneOf,
   pageQuery,
-  problemResponses,
   ref,
   text,
   Timestamp,
   PeriodEnd,
 } from '../http/schemas.ts';
-import { orderStatuses } from '../orders/order-state.ts';
+import { OrderStatusSchema } from '../orders/order.schemas.ts';
 import { deliveryOutcomes, verdicts } from './inbox.ts';
 import { PaymentWebhookResult } from './webhook.schemas.ts';
 import { signatureSchemes } from './webhook-signature.ts';
 
 const tags = ['Webhooks'];
 
-const Verdict = oneOf(verdicts, {
+export const VerdictSchema = oneOf(verdicts, {
+  $id: 'WebhookVerdict',
   description: 'What its signature said; unchecked: refused before there was anything to check',
 });
-const Outcome = oneOf(deliveryOutcomes, {
+export const OutcomeSchema = oneOf(deliveryOutcomes, {
+  $id: 'WebhookOutcome',
   description:
     'failed: signed, but without effect; it can be replayed. refused: not signed by anybody known. The others are ' +
     'what the webhook answered at first',
@@ -34,12 +35,12 @@ const Outcome = oneOf(deliveryOutcomes, {
 export const InboxDeliverySchema = Type.Object(
   {
     id: { ...Id, description: 'Stays the same when an event that failed is applied after all' },
-    verdict: Verdict,
+    verdict: ref(VerdictSchema),
     scheme: nullable(oneOf(signatureSchemes), { description: 'Null unless the signature is valid' }),
-    outcome: Outcome,
+    outcome: ref(OutcomeSchema),
     reason: nullable(Type.String({ description: 'As it was answered' })),
     detail: nullable(Type.String()),
-    new_status: nullable(oneOf(orderStatuses), { description: 'Where it moved its order' }),
+    new_status: nullable(ref(OrderStatusSchema), { description: 'Where it moved its order' }),
     identity: nullable(Type.String({ description: 'What makes a repeated delivery the same event' })),
     event_type: nullable(Type.String()),
     order_id: nullable(Id),
@@ -88,13 +89,14 @@ export const InboxDeliverySchema = Type.Object(
 
 export const ListInboxQuery = Type.Object(
   {
-    outcome: Type.Optional(oneOf(deliveryOutcomes)),
-    verdict: Type.Optional(oneOf(verdicts)),
-    event_type: Type.Optional(text(1, 100)),
-    order_id: Type.Optional(Id),
-    event_id: Type.Optional(
-      text(1, 255, { description: 'The provider’s id of the event: event_id of the body, or webhook-id' }),
-    ),
+    outcome: Type.Optional(oneOf(deliveryOutcomes, { examples: ['failed'] })),
+    verdict: Type.Optional(oneOf(verdicts, { examples: ['valid'] })),
+    event_type: Type.Optional({ ...text(1, 100), examples: ['payment.succeeded'] }),
+    order_id: Type.Optional({ ...Id, examples: [1] }),
+    event_id: Type.Optional({
+      ...text(1, 255, { description: 'The provider’s id of the event: event_id of the body, or webhook-id' }),
+      examples: ['evt_0001'],
+    }),
     received_from: PeriodStart,
     received_to: PeriodEnd,
     ...pageQuery('newest first'),
@@ -109,7 +111,8 @@ export const listInbox = {
     'Accepted events stay for ever. What failed is kept for 30 days, what was refused for 7, and only so many of each.',
   tags,
   querystring: ListInboxQuery,
-  response: { 200: Type.Array(ref(InboxDeliverySchema)), ...problemResponses(422, 503) },
+  response: { 200: Type.Array(ref(InboxDeliverySchema)) },
+  problems: [422, 503],
 } satisfies FastifySchema;
 
 export const getInboxDelivery = {
@@ -118,7 +121,8 @@ export const getInboxDelivery = {
   tags,
   params: IdParams,
   querystring: NoQuery,
-  response: { 200: ref(InboxDeliverySchema), ...problemResponses(404, 422, 503) },
+  response: { 200: ref(InboxDeliverySchema) },
+  problems: ['delivery_not_found', 422, 503],
 } satisfies FastifySchema;
 
 export const replayDelivery = {
@@ -130,5 +134,6 @@ export const replayDelivery = {
   tags,
   params: IdParams,
   querystring: NoQuery,
-  response: { 200: ref(PaymentWebhookResult), ...problemResponses(400, 404, 409, 422, 503) },
+  response: { 200: ref(PaymentWebhookResult) },
+  problems: [400, 'delivery_not_found', 'order_not_found', 'delivery_not_failed', 422, 503],
 } satisfies FastifySchema;

@@ -12,7 +12,6 @@ import {
   nullable,
   oneOf,
   pageQuery,
-  problemResponses,
   ref,
   text,
   Timestamp,
@@ -24,21 +23,28 @@ import { type ReviewReason, reviewReasons } from './payment-rules.ts';
 const tags = ['Payments'];
 
 // Object.keys loses the types of tables that are closed.
-const Reason = oneOf(Object.keys(reviewReasons) as ReviewReason[]);
+const reasons = Object.keys(reviewReasons) as ReviewReason[];
+export const ReviewReasonSchema = oneOf(reasons, {
+  $id: 'ReviewReason',
+  description: reasons.map((reason) => `${reason}: ${reviewReasons[reason]}`).join('; '),
+});
 const resolutionNames = Object.keys(resolutions) as Resolution[];
-const ResolutionName = oneOf(resolutionNames);
-const describedResolutions = resolutionNames.map((name) => `${name}: ${resolutions[name]}`).join('; ');
+export const ResolutionSchema = oneOf(resolutionNames, {
+  $id: 'PaymentResolution',
+  description: resolutionNames.map((name) => `${name}: ${resolutions[name]}`).join('; '),
+});
+export const ExceptionStatusSchema = oneOf(exceptionStatuses, { $id: 'PaymentExceptionStatus' });
 
 export const PaymentExceptionSchema = Type.Object(
   {
     id: Id,
     payment_event_id: { ...Id, description: 'Its delivery is at /webhooks/inbox/{payment_event_id}' },
     order_id: Id,
-    reason: Reason,
+    reason: ref(ReviewReasonSchema),
     detail: Type.String({ description: 'The reason as a sentence' }),
     amount: nullable(Type.Number(), { description: 'Null when the event named none' }),
-    status: oneOf(exceptionStatuses),
-    resolution: nullable(ResolutionName),
+    status: ref(ExceptionStatusSchema),
+    resolution: nullable(ref(ResolutionSchema)),
     note: nullable(Type.String()),
     resolved_by: nullable(Type.String()),
     resolved_at: nullable(Timestamp),
@@ -71,7 +77,7 @@ const Note = text(1, 2000, { description: 'For whoever reads it later; required 
 
 export const ResolveExceptionBody = Type.Object(
   {
-    resolution: { ...ResolutionName, description: describedResolutions },
+    resolution: ref(ResolutionSchema),
     note: Type.Optional(Note),
   },
   {
@@ -85,9 +91,9 @@ export const ResolveExceptionBody = Type.Object(
 
 export const ListExceptionsQuery = Type.Object(
   {
-    status: Type.Optional(oneOf(exceptionStatuses)),
-    reason: Type.Optional(Reason),
-    order_id: Type.Optional(Id),
+    status: Type.Optional(oneOf(exceptionStatuses, { examples: ['OPEN'] })),
+    reason: Type.Optional(oneOf(reasons, { examples: ['already_paid'] })),
+    order_id: Type.Optional({ ...Id, examples: [1] }),
     created_from: PeriodStart,
     created_to: PeriodEnd,
     ...pageQuery('oldest first'),
@@ -102,7 +108,8 @@ export const listPaymentExceptions = {
     'Money that bought nothing, until a person says what became of it. `?status=OPEN` is what waits.',
   tags,
   querystring: ListExceptionsQuery,
-  response: { 200: Type.Array(ref(PaymentExceptionSchema)), ...problemResponses(422, 503) },
+  response: { 200: Type.Array(ref(PaymentExceptionSchema)) },
+  problems: [422, 503],
 } satisfies FastifySchema;
 
 export const getPaymentException = {
@@ -112,7 +119,8 @@ export const getPaymentException = {
   params: IdParams,
   headers: IfNoneMatchHeaders,
   querystring: NoQuery,
-  response: { 200: ref(PaymentExceptionSchema), ...problemResponses(404, 422, 503) },
+  response: { 200: ref(PaymentExceptionSchema) },
+  problems: ['exception_not_found', 422, 503],
 } satisfies FastifySchema;
 
 export const resolvePaymentException = {
@@ -127,8 +135,17 @@ export const resolvePaymentException = {
   headers: Type.Object({ ...IdempotencyHeaders.properties, ...IfMatchHeaders.properties }),
   querystring: NoQuery,
   body: ref(ResolveExceptionBody),
-  response: {
-    200: ref(PaymentExceptionSchema),
-    ...problemResponses(400, 404, 409, 412, 413, 415, 422, 503),
-  },
+  response: { 200: ref(PaymentExceptionSchema) },
+  problems: [
+    400,
+    'exception_not_found',
+    'exception_already_resolved',
+    'idempotency_key_reused',
+    'idempotency_key_in_progress',
+    'version_mismatch',
+    413,
+    415,
+    422,
+    503,
+  ],
 } satisfies FastifySchema;

@@ -2,17 +2,8 @@ import { Type } from '@sinclair/typebox';
 
 import type { FastifySchema } from 'fastify';
 
-import {
-  AmountInput,
-  Id,
-  NoQuery,
-  nullableText,
-  oneOf,
-  problemResponses,
-  ref,
-  text,
-} from '../http/schemas.ts';
-import { orderStatuses } from '../orders/order-state.ts';
+import { AmountInput, Id, NoQuery, nullableText, oneOf, ref, text } from '../http/schemas.ts';
+import { OrderStatusSchema } from '../orders/order.schemas.ts';
 import { paymentEventTypes } from './payment-rules.ts';
 
 export const PaymentWebhookBody = Type.Object(
@@ -33,6 +24,7 @@ export const PaymentWebhookBody = Type.Object(
     if: { properties: { event_type: { enum: [...paymentEventTypes] } } },
     then: { properties: { order_id: Id }, required: ['order_id'], additionalProperties: true },
     description: 'Events of other types are answered with ignored, whatever they hold',
+    'x-example-names': ['succeeded', 'failed', 'refunded'],
     examples: [
       {
         event_type: 'payment.succeeded',
@@ -41,22 +33,32 @@ export const PaymentWebhookBody = Type.Object(
         amount: 59.98,
         payment_method: 'card',
       },
+      { event_type: 'payment.failed', event_id: 'evt_0002', order_id: 1 },
+      { event_type: 'payment.refunded', event_id: 'evt_0003', order_id: 1, amount: 59.98 },
     ],
   },
 );
 
 export const PaymentWebhookResult = Type.Object(
   {
-    status: oneOf(['processed', 'ignored', 'review', 'already_processed']),
+    status: oneOf(['processed', 'ignored', 'review', 'already_processed'], {
+      description: 'What the event did',
+    }),
     order_id: Type.Optional(Id),
-    new_status: Type.Optional(oneOf(orderStatuses)),
+    new_status: Type.Optional(ref(OrderStatusSchema)),
     reason: Type.Optional(Type.String()),
     detail: Type.Optional(Type.String()),
     outcome: Type.Optional(Type.String({ description: 'What became of the first delivery' })),
   },
   {
     $id: 'PaymentWebhookResult',
-    examples: [{ status: 'processed', order_id: 1, new_status: 'PAID' }],
+    'x-example-names': ['processed', 'review', 'ignored', 'already_processed'],
+    examples: [
+      { status: 'processed', order_id: 1, new_status: 'PAID' },
+      { status: 'review', reason: 'order_canceled', detail: 'The order is canceled', order_id: 1 },
+      { status: 'ignored', reason: 'The order is paid already', order_id: 1 },
+      { status: 'already_processed', order_id: 1, outcome: 'processed' },
+    ],
   },
 );
 
@@ -71,8 +73,6 @@ export const receivePaymentEvent = {
   security: [{ webhookSignature: [] }, { standardWebhooks: [] }],
   querystring: NoQuery,
   body: ref(PaymentWebhookBody),
-  response: {
-    200: ref(PaymentWebhookResult),
-    ...problemResponses(400, 401, 403, 404, 413, 415, 422, 503),
-  },
+  response: { 200: ref(PaymentWebhookResult) },
+  problems: [400, 401, 403, 'order_not_found', 413, 415, 422, 503],
 } satisfies FastifySchema;

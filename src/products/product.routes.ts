@@ -34,11 +34,14 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ products: ProductService
     sendVersioned(reply, request.headers, await products.get(request.params.id)),
   );
 
-  for (const method of ['PUT', 'PATCH'] as const) {
+  for (const [method, operationId] of [
+    ['PUT', 'putProduct'],
+    ['PATCH', 'updateProduct'],
+  ] as const) {
     app.route({
       method,
       url: '/products/:id',
-      schema: schemas.editProduct(`${method.toLowerCase()}Product`),
+      schema: schemas.editProduct(operationId),
       handler: async (request, reply) => {
         const { id } = request.params;
         const edit = toEdit(request.body);

@@ -12,7 +12,6 @@ import {
   nullableText,
   pageQuery,
   PriceInput,
-  problemResponses,
   QUANTITY_MAX,
   ref,
   text,
@@ -94,10 +93,28 @@ export const UpdateProductBody = Type.Object(
 
 export const ListProductsQuery = Type.Object(
   {
-    q: Type.Optional({ ...text(1, 200), description: 'Name or SKU contains this, in any case' }),
-    sku: Type.Optional(Type.String({ maxLength: 64, pattern: Sku.pattern ?? '' })),
-    active: Type.Optional(Type.Boolean()),
-    stock_below: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    q: Type.Optional({
+      ...text(1, 200),
+      description: 'Name or SKU contains this, in any case',
+      examples: ['mug'],
+    }),
+    sku: Type.Optional(
+      Type.String({
+        maxLength: 64,
+        pattern: Sku.pattern ?? '',
+        description: 'Exactly this SKU',
+        examples: ['MUG-BLUE'],
+      }),
+    ),
+    active: Type.Optional(Type.Boolean({ description: 'Whether it can be ordered', examples: [true] })),
+    stock_below: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'Less than this can be sold',
+        examples: [10],
+      }),
+    ),
     ...pageQuery('oldest first'),
   },
   { additionalProperties: false },
@@ -110,7 +127,17 @@ export const createProduct = {
   headers: IdempotencyHeaders,
   querystring: NoQuery,
   body: ref(CreateProductBody),
-  response: { 201: ref(ProductSchema), ...problemResponses(400, 409, 413, 415, 422, 503) },
+  response: { 201: ref(ProductSchema) },
+  problems: [
+    400,
+    'duplicate_sku',
+    'idempotency_key_reused',
+    'idempotency_key_in_progress',
+    413,
+    415,
+    422,
+    503,
+  ],
 } satisfies FastifySchema;
 
 export const listProducts = {
@@ -118,7 +145,8 @@ export const listProducts = {
   summary: 'List products',
   tags,
   querystring: ListProductsQuery,
-  response: { 200: Type.Array(ref(ProductSchema)), ...problemResponses(422, 503) },
+  response: { 200: Type.Array(ref(ProductSchema)) },
+  problems: [422, 503],
 } satisfies FastifySchema;
 
 export const getProduct = {
@@ -128,7 +156,8 @@ export const getProduct = {
   params: IdParams,
   headers: IfNoneMatchHeaders,
   querystring: NoQuery,
-  response: { 200: ref(ProductSchema), ...problemResponses(404, 422, 503) },
+  response: { 200: ref(ProductSchema) },
+  problems: ['product_not_found', 422, 503],
 } satisfies FastifySchema;
 
 /** PUT and PATCH do the same, under names of their own. */
@@ -144,7 +173,18 @@ export function editProduct(operationId: string) {
     headers: IfMatchHeaders,
     querystring: NoQuery,
     body: ref(UpdateProductBody),
-    response: { 200: ref(ProductSchema), ...problemResponses(400, 404, 409, 412, 413, 415, 422, 503) },
+    response: { 200: ref(ProductSchema) },
+    problems: [
+      400,
+      'product_not_found',
+      'duplicate_sku',
+      'version_mismatch',
+      413,
+      415,
+      422,
+      'stock_out_of_range',
+      503,
+    ],
   } satisfies FastifySchema;
 }
 
@@ -155,8 +195,6 @@ export const deleteProduct = {
   params: IdParams,
   headers: IfMatchHeaders,
   querystring: NoQuery,
-  response: {
-    204: { type: 'null', description: 'Deleted' },
-    ...problemResponses(400, 404, 412, 422, 503),
-  },
+  response: { 204: { type: 'null', description: 'Deleted' } },
+  problems: ['product_has_orders', 400, 'product_not_found', 'version_mismatch', 422, 503],
 } satisfies FastifySchema;

@@ -84,24 +84,12 @@ function resolve(schema: Schema): Schema {
   return name === undefined ? schema : (document.components.schemas[name] ?? {});
 }
 
-/** An example of its own, or, for a list, of what it lists. */
-function hasExample({ schema, example, examples }: Media): boolean {
-  const resolved = resolve(schema);
-  const own = [example, examples, resolved.example, resolved.examples?.[0]].some(
-    (found) => found !== undefined,
-  );
-  return own || (resolved.items !== undefined && hasExample({ schema: resolved.items }));
-}
-
 test('/openapi.json is OpenAPI 3.1 of the Orders & Inventory Microservice, version 1.0.0', () => {
   expect(document.openapi).toMatch(/^3\.1\./);
   expect(document.info).toMatchObject({ title: 'Orders & Inventory Microservice', version: '1.0.0' });
-  expect(document.tags.slice(0, 4).map(({ name }) => name)).toEqual([
-    'General',
-    'Products',
-    'Orders',
-    'Webhooks',
-  ]);
+  const tags = document.tags.map(({ name }) => name);
+  expect(tags.slice(0, 2)).toEqual(['Products', 'Orders']);
+  expect(tags.at(-1)).toBe('General');
 });
 
 test('every route is documented, with every method, and only one copy of each', () => {
@@ -133,25 +121,6 @@ test('every operation has a name of its own, a summary, and one tag that is decl
     ([, o]) => !o.operationId || !o.summary || o.tags.length !== 1 || !tags.has(o.tags[0] ?? ''),
   );
   expect(bad).toEqual([]);
-});
-
-test('every JSON body, asked for or answered, has an example', () => {
-  const without = operations().flatMap(([name, { requestBody, responses }]) => {
-    const bodies = [
-      ...Object.entries(requestBody?.content ?? {}).map(([type, media]) => ({
-        what: 'request',
-        type,
-        media,
-      })),
-      ...Object.entries(responses).flatMap(([status, { content = {} }]) =>
-        Object.entries(content).map(([type, media]) => ({ what: status, type, media })),
-      ),
-    ];
-    return bodies
-      .filter(({ type, media }) => type.includes('json') && !hasExample(media))
-      .map(({ what, type }) => `${name}: ${what} ${type}`);
-  });
-  expect(without).toEqual([]);
 });
 
 test('every answer from 400 on is a problem document', () => {

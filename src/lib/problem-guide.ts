@@ -1,0 +1,203 @@
+import type { ProblemCode } from './errors.ts';
+
+/** What a caller needs to know about one kind of refusal. The OpenAPI document and the pages at /problems are made of it. */
+export interface ProblemGuide {
+  /** What has happened, as one or two sentences. */
+  means: string;
+  /** What the caller does about it. */
+  remedy: string;
+  /** The members of the document that only this problem has, with what each one holds. */
+  members?: Readonly<Record<string, string>>;
+  /** What a document of this kind holds beside `type`, `title`, `status`, `code` and `request_id`. */
+  example: Readonly<{ detail: string }> & Readonly<Record<string, unknown>>;
+}
+
+const NOT_THERE =
+  'Check the id. Ids are numbers that the service made; a list of the same resource shows those that exist.';
+const TAKEN_AS_IT_WAS = 'Nothing was changed.';
+
+/** One entry a code of the closed table in errors.ts: the type refuses a code without one. */
+export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
+  malformed_request: {
+    means:
+      'The request is not valid HTTP, or its body is not the JSON that the call takes. Nothing of it was looked at.',
+    remedy:
+      'Send one JSON document in UTF-8, nested 32 levels deep at most, with each member once. Leave the body away where the call takes none.',
+    example: { detail: 'The body is empty; send JSON' },
+  },
+  invalid_status_transition: {
+    means: `The order cannot go from its present state to the one that was asked for. ${TAKEN_AS_IT_WAS}`,
+    remedy:
+      'Choose one of `allowed`, or read the order again: another call, a payment or its deadline may have moved it.',
+    members: { allowed: 'The states that the order can be moved to now; empty when there is none' },
+    example: { detail: 'Invalid status transition from SHIPPED to CANCELED', allowed: [] },
+  },
+  product_has_orders: {
+    means: 'Orders name this product, so that it cannot be deleted: they would no longer say what was sold.',
+    remedy:
+      'Deactivate it instead: `PATCH /products/{id}` with `{"active": false}`. It can then no longer be ordered.',
+    example: { detail: 'Orders name this product; deactivate it instead' },
+  },
+  missing_signature: {
+    means: 'The webhook carries no signature, so that the service cannot know who sent it.',
+    remedy:
+      'Send `X-Webhook-Signature` with the HMAC-SHA256 of the raw body, or the three headers of Standard Webhooks. `npm run pay` does it for you.',
+    example: { detail: 'Missing webhook signature' },
+  },
+  invalid_signature: {
+    means:
+      'The signature of the webhook does not belong to this body and to a secret that the service knows.',
+    remedy:
+      'Sign the bytes that are sent, not a copy that was parsed and written again, with the WEBHOOK_SECRET of this service. With Standard Webhooks, look at the clock, too: five minutes either way are accepted.',
+    example: { detail: 'Invalid webhook signature' },
+  },
+  not_found: {
+    means: 'There is nothing at this path.',
+    remedy:
+      'Check the path; `/openapi.json` lists all that there are. A prefix other than `/api/v1` is not known.',
+    example: { detail: 'There is nothing at GET /product' },
+  },
+  product_not_found: {
+    means: `There is no product with this id. ${TAKEN_AS_IT_WAS}`,
+    remedy: NOT_THERE,
+    members: { product_id: 'Of an order with several items: the first that names no product' },
+    example: { detail: 'Product not found', product_id: 2 },
+  },
+  order_not_found: {
+    means: `There is no order with this id. ${TAKEN_AS_IT_WAS}`,
+    remedy: `${NOT_THERE} A payment event that came before its order is not used up: send it again later.`,
+    example: { detail: 'Order not found' },
+  },
+  exception_not_found: {
+    means: 'There is no payment exception with this id.',
+    remedy: NOT_THERE,
+    example: { detail: 'Payment exception not found' },
+  },
+  delivery_not_found: {
+    means:
+      'The inbox holds no delivery with this id. Deliveries that were refused or failed are kept for some days only.',
+    remedy: 'Look for it with `GET /webhooks/inbox`, or let the provider send the event again.',
+    example: { detail: 'Delivery not found' },
+  },
+  method_not_allowed: {
+    means: 'The path exists, but does not take this method.',
+    remedy: 'Use one of the methods that the header `Allow` names.',
+    example: { detail: 'This path takes GET, HEAD, POST' },
+  },
+  request_timeout: {
+    means: 'The request did not arrive whole within ten seconds.',
+    remedy:
+      'Send it again on a new connection. A call that creates something is safe to repeat with an Idempotency-Key.',
+    example: { detail: 'The request took too long to arrive' },
+  },
+  duplicate_sku: {
+    means: `Another product has this SKU. ${TAKEN_AS_IT_WAS}`,
+    remedy: 'Choose another SKU, or change the product that has it: `GET /products?sku=` finds it.',
+    example: { detail: 'Product with this SKU already exists' },
+  },
+  product_inactive: {
+    means: 'A product of the order is not active. Nothing was ordered and nothing reserved.',
+    remedy: 'Leave the product out, or activate it: `PATCH /products/{id}` with `{"active": true}`.',
+    members: { product_id: 'The first product of the order that is not active' },
+    example: { detail: 'Product is not active', product_id: 1 },
+  },
+  insufficient_stock: {
+    means:
+      'There is less to sell than was asked for. An order is placed whole or not at all, so nothing was reserved.',
+    remedy:
+      'Ask for no more than `available` of each product in `shortages`, or try again when stock has come in.',
+    members: {
+      shortages:
+        'Every product that falls short, with what can be sold of it and what was asked for; `detail` is about the first',
+    },
+    example: {
+      detail: 'Insufficient stock. Available: 70, Requested: 200',
+      shortages: [{ product_id: 1, available: 70, requested: 200 }],
+    },
+  },
+  idempotency_key_reused: {
+    means: `This Idempotency-Key stands for another command that was carried out before. ${TAKEN_AS_IT_WAS}`,
+    remedy:
+      'Make a new key for each new command, and repeat a key only with the same path and the same body.',
+    example: { detail: 'This Idempotency-Key was used for another command' },
+  },
+  idempotency_key_in_progress: {
+    means:
+      'The first call with this Idempotency-Key still runs, and has not ended within the time that a call waits.',
+    remedy:
+      'Send the same call again after `Retry-After` seconds: it is then answered with what the first one did.',
+    example: { detail: 'The first call with this Idempotency-Key still runs' },
+  },
+  exception_already_resolved: {
+    means: `The payment exception has been resolved already, perhaps by another person. ${TAKEN_AS_IT_WAS}`,
+    remedy: 'Look at `current`, which says what was decided, when and by whom.',
+    members: { current: 'The exception as it is' },
+    example: {
+      detail: 'The exception was resolved as refunded at 2026-01-02T08:00:00.000Z',
+      current: { id: 1, status: 'RESOLVED', resolution: 'refunded', version: 2 },
+    },
+  },
+  delivery_not_failed: {
+    means:
+      'Only a delivery that was signed and had no effect can be replayed. This one had an effect, or was never genuine.',
+    remedy: 'Read its `outcome`. A payment that was applied is applied once only, and needs no replay.',
+    example: { detail: 'Only a delivery that failed can be replayed; this one is processed' },
+  },
+  version_mismatch: {
+    means: `The resource has changed since the version that If-Match names. ${TAKEN_AS_IT_WAS}`,
+    remedy:
+      'Look at `current`, decide again, and send the change with the `ETag` of this answer as If-Match.',
+    members: { current: 'The resource as it is now; the answer has its ETag, too' },
+    example: { detail: 'The current version is 3', current: { id: 1, version: 3 } },
+  },
+  payload_too_large: {
+    means: 'The body is larger than the call takes: 256 KiB, and 64 KiB for a webhook.',
+    remedy: 'Send less at once.',
+    example: { detail: 'The body is larger than this call takes' },
+  },
+  unsupported_media_type: {
+    means: 'The body is not declared as JSON, or it is compressed.',
+    remedy:
+      'Send `Content-Type: application/json` and no Content-Encoding. `curl -d` needs `-H "Content-Type: application/json"`.',
+    example: {
+      detail:
+        'Send JSON with the header Content-Type: application/json, not application/x-www-form-urlencoded',
+    },
+  },
+  validation_failed: {
+    means: 'One or more values are not acceptable. Nothing is converted, rounded or left out in silence.',
+    remedy:
+      'Mend every fault in `errors`; they are all there is to mend. The schema of the call says what would be right.',
+    members: {
+      errors:
+        'Every fault: where it is (`body`, `query`, `path` or `header`, then the names of the members) and what is wrong with it',
+    },
+    example: {
+      detail: 'body/quantity must be >= 1',
+      errors: [{ path: 'body/quantity', message: 'must be >= 1' }],
+    },
+  },
+  stock_out_of_range: {
+    means: `The stock would be more than 1,000,000,000 pieces. ${TAKEN_AS_IT_WAS}`,
+    remedy: 'Add fewer pieces.',
+    example: { detail: 'The stock would be 1000000050, and may be 1000000000 at most' },
+  },
+  total_out_of_range: {
+    means:
+      'The total of the order is above 9,999,999,999.99, the largest amount that the service holds. Nothing was ordered.',
+    remedy: 'Divide the order into several.',
+    example: { detail: 'The total of the order is above 9999999999.99' },
+  },
+  internal_error: {
+    means:
+      'The service has a fault. The change was rolled back; the log of the service says more under the id of the request.',
+    remedy: 'Report it with `request_id`. A call with an Idempotency-Key can be sent again.',
+    example: { detail: 'Something went wrong on our side' },
+  },
+  service_unavailable: {
+    means: 'The database is away or busy, or the service is stopping.',
+    remedy:
+      'Send the call again after `Retry-After` seconds. With an Idempotency-Key that is safe, also where it is not known whether the first one was stored.',
+    example: { detail: 'The database is busy, try again' },
+  },
+};
