@@ -1,3 +1,8 @@
+import { isUtf8 } from 'node:buffer';
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+
+import { isBrokenStandardSecret, standardWebhooksKey } from './lib/signing-key.ts';
 import { StartupError } from './lib/startup-error.ts';
 
 /** What the service runs with. Checked once, frozen, and passed by argument: nothing else reads the environment. */
@@ -8,6 +13,8 @@ export interface Config {
   /** Undefined: start the embedded PostgreSQL below `dataDir`. */
   databaseUrl: string | undefined;
   dataDir: string;
+  /** Production has been told to serve without API keys, which there are none of yet. */
+  allowOpen: boolean;
   databasePoolSize: number;
   databasePgbouncer: boolean;
   /** Every secret that signatures may be made with: the current one first. */
@@ -25,19 +32,39 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The secret of the examples: fit for trying out, refused in production. */
 export const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
+/** Ours, and those of the Standard Webhooks specification and of its libraries' documentation. */
+const KNOWN_WEBHOOK_SECRETS: ReadonlySet<string> = new Set([
+  DEVELOPMENT_WEBHOOK_SECRET,
+  'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+  'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD',
+]);
+/** What the Standard Webhooks specification asks for: between 24 and 64 bytes. */
+const WEBHOOK_SECRET_BYTES = 24;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment, with what a `.env` file in the working folder adds to it; the environment wins. */
 export function readEnvironment(): Environment {
+  let bytes: Buffer;
   try {
-    process.loadEnvFile('.env');
+    bytes = readFileSync('.env');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw new StartupError(`The file .env cannot be read: ${(error as Error).message}.`);
-    }
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env;
+    throw new StartupError(`The file .env cannot be read: ${(error as Error).message}.`);
   }
-  return process.env;
+  return { ...parseEnvFile(bytes), ...process.env };
+}
+
+/**
+ * The settings in a `.env` file. Editors of Windows begin it with a byte order mark, which `parseEnv` takes for a part
+ * of the first name, so that the first setting would be lost without a word; others save it as UTF-16.
+ * @throws StartupError
+ */
+export function parseEnvFile(bytes: Buffer): Environment {
+  if (!isUtf8(bytes) || bytes.includes(0)) {
+    throw new StartupError('The file .env is not UTF-8 text. Save it with the encoding UTF-8.');
+  }
+  return parseEnv(bytes.toString('utf8').replace(/^\uFEFF/, ''));
 }
 
 /**
@@ -52,12 +79,12 @@ export function loadConfig(env: Environment): Config {
     environment,
     host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
     port: read.integer('PORT', 8000, 0, 65_535),
-    databaseUrl: read.databaseUrl('DATABASE_URL'),
+    ...databaseConfig(read),
     dataDir: read.text('DATA_DIR', '.data'),
     // A transaction needs one connection; PostgreSQL's own default allows 100 for all instances together.
     databasePoolSize: read.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
-    databasePgbouncer: read.flag('DATABASE_PGBOUNCER') ?? false,
     webhookSecrets: webhookSecrets(read, production),
+    allowOpen: read.flag('ALLOW_OPEN') ?? false,
     // A year is longer than any payment takes.
     orderTtlMinutes: read.integer('ORDER_TTL_MINUTES', 0, 0, 525_600),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -68,30 +95,55 @@ export function loadConfig(env: Environment): Config {
   if (production && config.databaseUrl === undefined) {
     read.faults.push('DATABASE_URL must be set in production');
   }
-  if (read.faults.length > 0) {
-    throw new StartupError(`Wrong settings: ${read.faults.join('; ')}. See .env.example.`);
+  if (production && !config.allowOpen) {
+    read.faults.push(
+      'ALLOW_OPEN must be true in production: there are no API keys yet, so every caller that reaches the service can ' +
+        'read and change everything. Set it once only your own systems can reach it',
+    );
   }
+  read.throwFaults();
   return Object.freeze(config);
+}
+
+/**
+ * Where the database is, for a migration alone: it has no use for the secrets and the port of the service.
+ * @throws StartupError
+ */
+export function loadDatabaseConfig(env: Environment): Pick<Config, 'databaseUrl' | 'databasePgbouncer'> {
+  const read = new SettingsReader(env);
+  const config = databaseConfig(read);
+  read.throwFaults();
+  return config;
+}
+
+function databaseConfig(read: SettingsReader) {
+  return {
+    databaseUrl: read.databaseUrl('DATABASE_URL'),
+    databasePgbouncer: read.flag('DATABASE_PGBOUNCER') ?? false,
+  };
 }
 
 function webhookSecrets(read: SettingsReader, production: boolean): readonly string[] {
   const current = read.text('WEBHOOK_SECRET', production ? '' : DEVELOPMENT_WEBHOOK_SECRET);
   const previous = read.text('WEBHOOK_SECRET_PREVIOUS', '');
-  if (production && (current === '' || current === DEVELOPMENT_WEBHOOK_SECRET)) {
+  if (current === '') {
     read.faults.push('WEBHOOK_SECRET must be set in production, to a value of your own');
   }
-  if (production && previous === DEVELOPMENT_WEBHOOK_SECRET) {
-    read.faults.push('WEBHOOK_SECRET_PREVIOUS must not be the default of the examples in production');
-  }
-  for (const [name, value] of Object.entries({
-    WEBHOOK_SECRET: current,
-    WEBHOOK_SECRET_PREVIOUS: previous,
-  })) {
-    if (value.startsWith('whsec_') && !/^[A-Za-z0-9+/]+={0,2}$/.test(value.slice('whsec_'.length))) {
-      read.faults.push(`${name} starts with whsec_, so base64 must follow`);
-    }
-  }
+  checkWebhookSecret(read, 'WEBHOOK_SECRET', current, production);
+  checkWebhookSecret(read, 'WEBHOOK_SECRET_PREVIOUS', previous, production);
   return Object.freeze([current, previous].filter((secret) => secret !== ''));
+}
+
+/** A secret that somebody can guess lets them mark orders as paid. The secret itself is never repeated. */
+function checkWebhookSecret(read: SettingsReader, name: string, secret: string, production: boolean): void {
+  if (secret === '') return;
+  if (isBrokenStandardSecret(secret)) {
+    read.faults.push(`${name} starts with whsec_, so base64 with its padding must follow`);
+  } else if (production && KNOWN_WEBHOOK_SECRETS.has(secret)) {
+    read.faults.push(`${name} must not be one of the published examples in production`);
+  } else if (production && standardWebhooksKey(secret).length < WEBHOOK_SECRET_BYTES) {
+    read.faults.push(`${name} must have ${WEBHOOK_SECRET_BYTES} bytes at least in production`);
+  }
 }
 
 /** Reads settings one by one and collects what is wrong with them. An empty setting counts as not set. */
@@ -101,6 +153,13 @@ class SettingsReader {
 
   constructor(env: Environment) {
     this.#env = env;
+  }
+
+  /** @throws StartupError with a line for each fault */
+  throwFaults(): void {
+    if (this.faults.length === 0) return;
+    const lines = this.faults.map((fault) => `  ${fault}.`);
+    throw new StartupError(['Wrong settings:', ...lines, 'See .env.example.'].join('\n'));
   }
 
   text(name: string, fallback: string): string {

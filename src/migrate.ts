@@ -1,10 +1,10 @@
-import { loadConfig, readEnvironment } from './config.ts';
+import { loadDatabaseConfig, readEnvironment } from './config.ts';
 import { migrateDatabase } from './db/connect.ts';
 import { StartupError } from './lib/startup-error.ts';
 
 /** `npm run migrate`: for deployments that migrate before they start the new version. */
 async function migrate(): Promise<void> {
-  const { databaseUrl, databasePgbouncer } = loadConfig(readEnvironment());
+  const { databaseUrl, databasePgbouncer } = loadDatabaseConfig(readEnvironment());
   if (databaseUrl === undefined) {
     throw new StartupError('Set DATABASE_URL; the embedded PostgreSQL is migrated by npm start.');
   }

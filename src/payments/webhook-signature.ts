@@ -1,5 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
+import { standardWebhooksKey } from '../lib/signing-key.ts';
+
 /*
  * Signatures of payment webhooks, over the bytes as they arrived: a body that was parsed and written again is another
  * body. Pure, but for the time, which is passed in.
@@ -79,13 +81,6 @@ function verifyStandard(header: string, signed: Buffer, keys: readonly Buffer[])
 function isFresh(timestamp: string, nowMs: number): boolean {
   if (!/^\d{1,12}$/.test(timestamp)) return false;
   return Math.abs(Number(timestamp) - Math.floor(nowMs / 1000)) <= TOLERANCE_SECONDS;
-}
-
-/** A `whsec_` secret is base64 after its prefix; any other is its literal bytes. */
-function standardWebhooksKey(secret: string): Buffer {
-  return secret.startsWith('whsec_')
-    ? Buffer.from(secret.slice('whsec_'.length), 'base64')
-    : Buffer.from(secret);
 }
 
 function hmac(key: string | Buffer, data: Buffer): Buffer {

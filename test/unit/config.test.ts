@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest';
 
-import { DEVELOPMENT_WEBHOOK_SECRET, loadConfig } from '../../src/config.ts';
+import {
+  DEVELOPMENT_WEBHOOK_SECRET,
+  loadConfig,
+  loadDatabaseConfig,
+  parseEnvFile,
+} from '../../src/config.ts';
 import { StartupError } from '../../src/lib/startup-error.ts';
 
 const PRODUCTION = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://shop:hunter2@db.example:5432/shop',
-  WEBHOOK_SECRET: 'a-secret-of-our-own',
+  WEBHOOK_SECRET: 'a-secret-of-our-own-24-b',
+  ALLOW_OPEN: 'true',
 };
 
 function refusal(env: Record<string, string>): string {
@@ -57,7 +63,7 @@ test('what is loaded can no longer be changed', () => {
   expect(Object.isFrozen(config.webhookSecrets)).toBe(true);
 });
 
-test('every wrong setting is named at once, in one sentence that says what is allowed', () => {
+test('every wrong setting is named at once, one a line, with what is allowed', () => {
   const message = refusal({
     NODE_ENV: 'staging',
     PORT: '80000',
@@ -86,7 +92,9 @@ test('every wrong setting is named at once, in one sentence that says what is al
   expect(message).toContain('PORT must be a whole number from 0 to 65535, not "80000"');
   expect(message).toContain('NODE_ENV must be one of development, production, test, not "staging"');
   expect(message).toContain('ORDER_TTL_MINUTES must be a whole number from 0 to 525600, not "1.5"');
-  expect(message).not.toContain('\n');
+  const lines = message.split('\n');
+  expect([lines.at(0), lines.at(-1)]).toEqual(['Wrong settings:', 'See .env.example.']);
+  expect(lines.slice(1, -1)).toEqual(named.map((name) => expect.stringMatching(`^  ${name} .*\\.$`)));
 });
 
 describe('numbers are plain digits in their range', () => {
@@ -118,26 +126,106 @@ test('a wrong database URL is not repeated, because it may hold a password', () 
 });
 
 describe('production refuses to start', () => {
+  const known = 'must not be one of the published examples in production';
+  const short = 'must have 24 bytes at least in production';
   test.each<[string, Record<string, string>, string]>([
     ['without a database', { DATABASE_URL: '' }, 'DATABASE_URL must be set'],
     ['without a webhook secret', { WEBHOOK_SECRET: '' }, 'WEBHOOK_SECRET must be set'],
     [
+      'open, without ALLOW_OPEN',
+      { ALLOW_OPEN: '' },
+      'ALLOW_OPEN must be true in production: there are no API keys yet',
+    ],
+    ['open, with ALLOW_OPEN=false', { ALLOW_OPEN: 'false' }, 'ALLOW_OPEN must be true in production'],
+    [
       'with the secret of the examples',
       { WEBHOOK_SECRET: DEVELOPMENT_WEBHOOK_SECRET },
-      'WEBHOOK_SECRET must be',
+      `WEBHOOK_SECRET ${known}`,
     ],
     [
       'with the secret of the examples as the previous one',
       { WEBHOOK_SECRET_PREVIOUS: DEVELOPMENT_WEBHOOK_SECRET },
-      'WEBHOOK_SECRET_PREVIOUS must not be',
+      `WEBHOOK_SECRET_PREVIOUS ${known}`,
     ],
+    [
+      'with the secret that Standard Webhooks publishes',
+      { WEBHOOK_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
+      `WEBHOOK_SECRET ${known}`,
+    ],
+    ['with a secret of one letter', { WEBHOOK_SECRET: 'a' }, `WEBHOOK_SECRET ${short}`],
+    ['with a secret of 23 bytes', { WEBHOOK_SECRET: 'x'.repeat(23) }, `WEBHOOK_SECRET ${short}`],
+    ['with a previous secret of 23 bytes', { WEBHOOK_SECRET_PREVIOUS: 'x'.repeat(23) }, `_PREVIOUS ${short}`],
+    ['with 23 bytes in base64', { WEBHOOK_SECRET: standardSecret(23) }, `WEBHOOK_SECRET ${short}`],
   ])('%s', (_what, change, expected) => {
     expect(refusal({ ...PRODUCTION, ...change })).toContain(expected);
   });
 
-  test('with both faults named at once', () => {
+  test('with all faults named at once', () => {
     const message = refusal({ NODE_ENV: 'production' });
     expect(message).toContain('DATABASE_URL must be set');
     expect(message).toContain('WEBHOOK_SECRET must be set');
+    expect(message).toContain('ALLOW_OPEN must be true');
+  });
+
+  test('without repeating a secret', () => {
+    expect(refusal({ ...PRODUCTION, WEBHOOK_SECRET: 'hunter2' })).not.toContain('hunter2');
   });
 });
+
+test.each(['x'.repeat(24), 'é'.repeat(12), standardSecret(24)])(
+  'production takes a secret of 24 bytes: %s',
+  (secret) => {
+    const env = { ...PRODUCTION, WEBHOOK_SECRET: secret, WEBHOOK_SECRET_PREVIOUS: `${secret}${secret}` };
+    const previous = secret.startsWith('whsec_') ? standardSecret(48) : env.WEBHOOK_SECRET_PREVIOUS;
+    expect(loadConfig({ ...env, WEBHOOK_SECRET_PREVIOUS: previous }).webhookSecrets).toEqual([
+      secret,
+      previous,
+    ]);
+  },
+);
+
+test.each([
+  'whsec_',
+  'whsec_A',
+  'whsec_AA',
+  'whsec_AB==',
+  'whsec_A===',
+  'whsec_!!!',
+  'whsec_AAAA AAAA',
+  'whsec_AA-_',
+])('what follows whsec_ is base64 as it would be written: %s is refused everywhere', (secret) => {
+  expect(refusal({ WEBHOOK_SECRET: secret })).toContain('WEBHOOK_SECRET starts with whsec_');
+  expect(refusal({ WEBHOOK_SECRET_PREVIOUS: secret })).toContain(
+    'WEBHOOK_SECRET_PREVIOUS starts with whsec_',
+  );
+});
+
+test('a migration needs no setting but those of the database', () => {
+  const { NODE_ENV, DATABASE_URL } = PRODUCTION;
+  expect(loadDatabaseConfig({ NODE_ENV, DATABASE_URL, PORT: 'none', DATABASE_PGBOUNCER: '1' })).toEqual({
+    databaseUrl: DATABASE_URL,
+    databasePgbouncer: true,
+  });
+});
+
+describe('a .env file', () => {
+  test('with a byte order mark keeps its first setting', () => {
+    const bytes = Buffer.from('\uFEFFPORT=8112\nHOST=127.0.0.2\n');
+    expect(parseEnvFile(bytes)).toEqual({ PORT: '8112', HOST: '127.0.0.2' });
+  });
+
+  test.each([
+    ['UTF-16', Buffer.from('\uFEFFPORT=8112\n', 'utf16le')],
+    ['UTF-16 without a mark', Buffer.from('PORT=8112\n', 'utf16le')],
+    ['Latin-1', Buffer.from('NAME=Bäckerei\n', 'latin1')],
+  ])('in %s is refused in one sentence', (_encoding, bytes) => {
+    expect(() => parseEnvFile(bytes)).toThrow(
+      new StartupError('The file .env is not UTF-8 text. Save it with the encoding UTF-8.'),
+    );
+  });
+});
+
+/** Of so many random bytes, as a provider would make it. */
+function standardSecret(bytes: number): string {
+  return `whsec_${Buffer.alloc(bytes, 'key of a shop').toString('base64')}`;
+}

@@ -143,6 +143,24 @@ describe('Standard Webhooks, signed by the reference implementation', () => {
     );
   });
 
+  test.each(['whsec_', 'whsec_A', 'whsec_!!!!', 'whsec_AA-_'])(
+    'what is not base64 after whsec_ is a key of its literal bytes, never the empty key: %s',
+    (secret) => {
+      const text = Buffer.from('{"event_type":"payment.succeeded"}');
+      const headersOf = (key: string) => ({
+        ...NONE,
+        webhookId: 'msg_1',
+        webhookTimestamp: String(NOW_MS / 1000),
+        webhookSignature: `v1,${createHmac('sha256', key)
+          .update(`msg_1.${NOW_MS / 1000}.`)
+          .update(text)
+          .digest('base64')}`,
+      });
+      expect(verifySignature(headersOf(''), text, [secret], NOW_MS)).toBe('invalid');
+      expect(verifySignature(headersOf(secret), text, [secret], NOW_MS)).toBe('standard-webhooks');
+    },
+  );
+
   test('bytes that are no text are signed as bytes', () => {
     const body = Buffer.from([0xff, 0xfe, 0x00]);
     const signed = Buffer.concat([Buffer.from(`msg_1.${NOW_MS / 1000}.`), body]);
