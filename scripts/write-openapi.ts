@@ -51,6 +51,7 @@ async function buildDocument(): Promise<string> {
     }),
     readiness: { isDraining: () => false, check: async () => undefined },
     logger: pino({ level: 'silent' }),
+    logRequest: () => undefined,
   });
   await app.ready();
   const document = `${JSON.stringify(app.swagger(), null, 2)}\n`;

@@ -14,6 +14,7 @@ import { collectOpenApi } from './http/openapi.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
 import { problemSchemas } from './http/problem.schemas.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
+import type { RequestEntry } from './http/request-line.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
 import { inventoryRoutes } from './inventory/inventory.routes.ts';
 import {
@@ -67,6 +68,7 @@ export interface AppOptions {
   services: Services;
   readiness: Readiness;
   logger: Logger;
+  logRequest: (entry: RequestEntry) => void;
 }
 
 const schemas = [
@@ -102,7 +104,7 @@ const schemas = [
 
 /** The table of contents: everything that the service answers is registered here, by name. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, services, readiness, logger } = options;
+  const { config, services, readiness, logger, logRequest } = options;
   const app = Fastify({
     // observeRequests writes the one line of each request. With `loggerInstance`, Fastify would listen to each response
     // for a line of its own; it gets its logger below.
@@ -140,7 +142,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.server.maxHeadersCount = 0;
   const addMissingMethods = trackMethods(app);
   renderErrors(app);
-  observeRequests(app, services.metrics, logger);
+  observeRequests(app, services.metrics, logRequest);
   limitDuration(app, REQUEST_TIMEOUT_MS);
   useStrictJson(app);
   convertTextInput(app);
@@ -154,7 +156,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   return app;
 }
 
-async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger'>): Promise<void> {
+async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger' | 'logRequest'>): Promise<void> {
   const { config, services, readiness } = options;
   const { products, orders, payments, inbox, exceptions, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);

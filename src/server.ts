@@ -12,13 +12,14 @@ import { migrateDatabase, requireReady } from './db/connect.ts';
 import { createDatabase } from './db/database.ts';
 import { startEmbeddedPostgres } from './db/embedded.ts';
 import { closeApp, startDraining } from './http/drain.ts';
+import { listen, requireFreePort } from './http/listen.ts';
 import { systemClock } from './lib/clock.ts';
-import { createMetrics } from './lib/metrics.ts';
-import { ClosingStack, closeOnSignals } from './lib/shutdown.ts';
+import { createMetrics, type Metrics } from './lib/metrics.ts';
+import { ClosingStack, closeOnSignals, orAbort } from './lib/shutdown.ts';
 import { StartupError } from './lib/startup-error.ts';
-import { createLogger } from './logger.ts';
+import { createLog, type Log } from './logger.ts';
 import { createServices, startBackground } from './services.ts';
-import { startSummary } from './start-summary.ts';
+import { sayStarted, sayStopped, summarize } from './start-summary.ts';
 
 /**
  * For what is still under way when every request has its answer: nobody waits for it, and a database that has fallen
@@ -29,33 +30,59 @@ const LEFT_OVER_MS = 300;
 /** Everything in the order it is needed; the signals close it in reverse, the database last. */
 async function start(): Promise<void> {
   const config = loadConfig(readEnvironment());
-  const logger = createLogger(config);
+  const metrics = createMetrics();
+  const log = createLog(config, (lines) => metrics.logLinesLost.inc(lines));
   const opened = new ClosingStack();
-  const state = { draining: false };
-  const opening = open(config, logger, opened, () => state.draining);
+  const stopping = new AbortController();
+  const opening = open({ config, log, metrics, opened, stopping: stopping.signal });
   const close = async () => {
-    state.draining = true;
+    stopping.abort();
     // A Ctrl-C while PostgreSQL starts must find it, to stop it again.
     await opening.catch(() => undefined);
-    await opened.closeAll();
+    try {
+      await opened.closeAll();
+    } finally {
+      await log.drain();
+    }
   };
-  closeOnSignals(close, (error) => logger.fatal({ err: error }, 'uncaught error'));
+  closeOnSignals(
+    async () => {
+      await close();
+      sayStopped(config, log);
+      await log.drain();
+    },
+    (error) => log.logger.fatal({ err: error }, 'uncaught error'),
+  );
   try {
     await opening;
   } catch (error) {
+    // A signal came first: it closes what is open, and ends the process.
+    if (stopping.signal.aborted) return;
     await close().catch(() => undefined);
     throw error;
   }
 }
 
-async function open(config: Config, logger: Logger, opened: ClosingStack, isDraining: () => boolean) {
+interface Opening {
+  config: Config;
+  log: Log;
+  metrics: Metrics;
+  opened: ClosingStack;
+  stopping: AbortSignal;
+}
+
+async function open({ config, log, metrics, opened, stopping }: Opening): Promise<void> {
+  const { logger } = log;
+  await requireFreePort(config);
   const databaseUrl = config.databaseUrl ?? (await openEmbedded(config, logger, opened));
   const options = {
     url: databaseUrl,
     pgbouncer: config.databasePgbouncer,
     onIdleError: (error: Error) => logger.warn({ err: error }, 'lost an idle database connection'),
   };
-  const migrated = await migrateDatabase(options);
+  // Another instance may migrate for long. A signal does not wait for that: what is left behind commits whole or not
+  // at all.
+  const migrated = await orAbort(migrateDatabase(options), stopping);
   if (migrated.length > 0) logger.info({ migrated }, 'migrated');
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close(), LEFT_OVER_MS);
@@ -64,14 +91,14 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   const services = createServices({
     ...database,
     clock: systemClock,
-    metrics: createMetrics(),
+    metrics,
     orderTtlMinutes,
   });
   opened.add(() => services.stop(), LEFT_OVER_MS);
   const onError = (error: unknown) => logger.warn({ err: error }, 'background work failed');
   opened.add(startBackground(services, onError), LEFT_OVER_MS);
-  const readiness = { isDraining, check: () => requireReady(database) };
-  const app = await buildApp({ config, services, readiness, logger });
+  const readiness = { isDraining: () => stopping.aborted, check: () => requireReady(database) };
+  const app = await buildApp({ config, services, readiness, logger, logRequest: log.logRequest });
   await listen(app, config);
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.
@@ -82,7 +109,9 @@ async function open(config: Config, logger: Logger, opened: ClosingStack, isDrai
   if (config.webhookSecrets.includes(DEVELOPMENT_WEBHOOK_SECRET)) {
     logger.warn('webhooks are verified with the secret of the examples; set WEBHOOK_SECRET');
   }
-  process.stdout.write(startSummary(addressOf(app), config, databaseUrl));
+  if (config.environment === 'production')
+    logger.warn('there are no API keys yet: every caller is let in (ALLOW_OPEN)');
+  sayStarted(summarize(addressOf(app), config, databaseUrl), log);
 }
 
 async function openEmbedded(config: Config, logger: Logger, opened: ClosingStack): Promise<string> {
@@ -94,23 +123,6 @@ async function openEmbedded(config: Config, logger: Logger, opened: ClosingStack
   return embedded.databaseUrl;
 }
 
-async function listen(app: FastifyInstance, { host, port }: Config): Promise<void> {
-  try {
-    await app.listen({ host, port });
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EADDRINUSE') {
-      throw new StartupError(
-        `Port ${port} on ${host} is in use. Stop what listens there, or set PORT to another one.`,
-      );
-    }
-    if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-      throw new StartupError(`Cannot listen on ${host}:${port} (${code}). Set HOST and PORT to others.`);
-    }
-    throw error;
-  }
-}
-
 function addressOf(app: FastifyInstance): string {
   const address = app.server.address();
   if (address === null || typeof address === 'string') throw new Error('the server listens on no port');
@@ -118,6 +130,8 @@ function addressOf(app: FastifyInstance): string {
   return `http://${host}:${address.port}`;
 }
 
+// Whoever read it may have ended.
+process.stderr.on('error', () => undefined);
 start().catch((error: unknown) => {
   const text = error instanceof StartupError ? error.message : (error as Error).stack;
   process.stderr.write(`${text}\n`);

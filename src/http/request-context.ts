@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 import type { FastifyInstance, FastifyRequest, onSendHookHandler } from 'fastify';
-import { levels, type Logger, symbols } from 'pino';
 
 import type { Caller } from '../lib/caller.ts';
 import type { HistogramSeries } from '../lib/histogram.ts';
 import type { Metrics } from '../lib/metrics.ts';
+import type { RequestEntry } from './request-line.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -40,21 +40,26 @@ declare module 'fastify' {
 /** The name of all paths without a route. They must not become names of series: anybody can make them up. */
 const UNKNOWN = 'unknown';
 
+/** What a browser fetches to show the docs: a page of them would fill a terminal. Counted, but not logged. */
+const STATIC_ROUTE = /^(?:\/api\/v1)?\/(?:docs\/static|redoc)\//;
+
 /**
  * Names the request in its answer, and writes its one log line and its duration when the answer is sent.
  *
  * That it has been sent is not waited for: Fastify would listen to each response, which costs more than everything
- * here. So an answer counts also when whoever asked has left before.
+ * here. A client that has left by then is marked in the line and counted.
  *
- * The line is put together here and handed to the logger's stream: the logger would take it apart field by field, which
- * cost as much as routing the request. Each route has a hook of its own that knows its name, for a request that is asked
- * for its route puts a whole description of it together.
+ * Each route has a hook of its own that knows its name, for a request that is asked for its route puts a whole
+ * description of it together.
  */
-export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: Logger): void {
-  // pino names its stream for uses like this one, and leaves it out of its types.
-  const stream = (logger as unknown as Record<symbol, { write: (line: string) => void }>)[symbols.streamSym];
+export function observeRequests(
+  app: FastifyInstance,
+  metrics: Metrics,
+  logRequest: (entry: RequestEntry) => void,
+): void {
   const observerOf = (route: string): onSendHookHandler => {
     const durations = new Durations(metrics, route);
+    const isLogged = !STATIC_ROUTE.test(route);
     return (request, reply, payload, done) => {
       // A plugin may find nothing at a path of its own: that is an unknown path, and only the last hook's.
       if (request.is404 && route !== UNKNOWN) return done(null, payload);
@@ -62,9 +67,12 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: 
       const status = reply.statusCode;
       const durationMs = performance.now() - reply.startedAt;
       durations.observe(method, status, durationMs);
-      if (logger.isLevelEnabled('info')) {
+      // Node marks a response so when its connection closes first.
+      const aborted = reply.raw.destroyed;
+      if (aborted) metrics.requestsAborted.inc({ route });
+      if (isLogged) {
         const { actor } = callerOf(request);
-        stream?.write(requestLine({ requestId: request.id, actor, method, url, status, durationMs }));
+        logRequest({ requestId: request.id, actor, method, url, status, durationMs, aborted });
       }
       return done(null, payload);
     };
@@ -84,26 +92,6 @@ export function observeRequests(app: FastifyInstance, metrics: Metrics, logger: 
     else done(null, payload);
   });
 }
-
-interface RequestLine {
-  requestId: string;
-  actor: string;
-  method: string;
-  url: string;
-  status: number;
-  durationMs: number;
-}
-
-/** What the logger would have written. Only the url and the actor hold what may need escaping. */
-function requestLine({ requestId, actor, method, url, status, durationMs }: RequestLine): string {
-  return (
-    `{"level":${INFO},"time":${Date.now()},"request_id":"${requestId}","actor":${JSON.stringify(actor)},` +
-    `"method":"${method}","url":${JSON.stringify(url)},"status":${status},` +
-    `"duration_ms":${Math.round(durationMs * 100) / 100},"msg":"request"}\n`
-  );
-}
-
-const INFO = levels.values['info'];
 
 /** The durations of one route. Finding the series of some labels costs more than counting in it, so each is looked up once. */
 class Durations {

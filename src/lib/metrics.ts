@@ -28,6 +28,17 @@ function trafficMetrics(registers: Registry[]) {
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 8],
       registers,
     }),
+    requestsAborted: new Counter({
+      name: 'http_requests_aborted_total',
+      help: 'Requests whose client had gone before the answer was there, by route',
+      labelNames: ['route'] as const,
+      registers,
+    }),
+    logLinesLost: new Counter({
+      name: 'log_lines_lost_total',
+      help: 'Log lines that stdout could not take: it was full, stood still or was gone',
+      registers,
+    }),
     batchSize: new Histogram({
       name: 'batch_size',
       help: 'Calls that shared one trip to the database',

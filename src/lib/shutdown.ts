@@ -1,8 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isatty } from 'node:tty';
 
 import closeWithGrace from 'close-with-grace';
 
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** SIGHUP is among them at a terminal: its window was closed. */
+const SIGNALS = isAtTerminal()
+  ? (['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+  : (['SIGTERM', 'SIGINT'] as const);
+
+/**
+ * What the processor raises when the process has crashed. A listener would run in the crashed process, or, as the fault
+ * comes again at once, never: the process would then spin for ever instead of ending, and nothing would start it again.
+ */
+const CRASHES = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGABRT', 'SIGTRAP'] as const;
 
 /** SPEC: exit within 10 s. What has not closed by then is cut off; PostgreSQL recovers from that by itself. */
 const CLOSE_TIMEOUT_MS = 9500;
@@ -16,12 +26,14 @@ const SAME_SIGNAL_MS = 1000;
  */
 export function closeOnSignals(close: () => Promise<void>, onError: (error: unknown) => void): void {
   const grace = closeWithGrace(
-    { delay: CLOSE_TIMEOUT_MS, logger: false, skip: [...SIGNALS] },
+    { delay: CLOSE_TIMEOUT_MS, logger: false, skip: [...SIGNALS, ...CRASHES, 'SIGHUP'] },
     async ({ err }) => {
       if (err !== undefined) onError(err);
       await close();
     },
   );
+  // Node takes back that nohup had it ignored. Without a terminal, a hangup means nothing to us.
+  if (!isAtTerminal()) process.on('SIGHUP', () => undefined);
   let firstSignalAt: number | undefined;
   for (const signal of SIGNALS) {
     process.on(signal, () => {
@@ -33,6 +45,24 @@ export function closeOnSignals(close: () => Promise<void>, onError: (error: unkn
       }
     });
   }
+}
+
+/** Whether any of the three standard streams is a terminal. nohup replaces all of them that are. */
+function isAtTerminal(): boolean {
+  return [0, 1, 2].some((fd) => isatty(fd));
+}
+
+/**
+ * Waits for work, or leaves it behind when the signal comes first.
+ * @throws the signal's reason
+ */
+export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  if (signal.aborted) work.catch(() => undefined);
+  signal.throwIfAborted();
+  return Promise.race([work, aborted]);
 }
 
 /** What was opened, to be closed in reverse: each thing may still use what was opened before it. */

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 
 import { expect, onTestFinished, test } from 'vitest';
 
@@ -42,6 +44,43 @@ test('a port in use: exit 1 and one sentence that names the port and PORT', asyn
   expect(await refusal({ DATABASE_URL: database.url, PORT: String(port) })).toBe(
     `Port ${port} on 127.0.0.1 is in use. Stop what listens there, or set PORT to another one.`,
   );
+});
+
+test('a port in use is found before a database is made below DATA_DIR', async () => {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'start-test-'));
+  onTestFinished(() => rm(dataDir, { recursive: true }));
+  const port = await takePort();
+  expect(await refusal({ DATA_DIR: dataDir, PORT: String(port) })).toContain(
+    `Port ${port} on 127.0.0.1 is in use`,
+  );
+  expect(await readdir(dataDir)).toEqual([]);
+});
+
+test.each([
+  ['192.0.2.1', 'EADDRNOTAVAIL'],
+  ['fe80::1', 'E[A-Z]+'],
+  ['no-such-host.invalid', 'E[A-Z_]+'],
+])('HOST=%s: exit 1 and one sentence that names HOST', async (host, code) => {
+  const sentence = await refusal({ DATABASE_URL: 'postgres://127.0.0.1:1/none', HOST: host, PORT: '8000' });
+  expect(sentence).toMatch(
+    new RegExp(
+      `^Cannot listen on ${host.replaceAll('.', '\\.')}:8000 \\(${code}.*\\)\\. Set HOST and PORT to others\\.$`,
+    ),
+  );
+});
+
+test('SIGTERM while another instance migrates: exit 0 at once, and nothing was migrated', async () => {
+  const database = await useEmptyDatabase();
+  await database.query('select pg_advisory_lock(3853314791062309107)');
+  const service = new BuiltService({ DATABASE_URL: database.url });
+  const waiting = "select from pg_locks where locktype = 'advisory' and not granted";
+  await expect.poll(() => database.query(waiting), { timeout: 15_000 }).toHaveLength(1);
+  const exit = await service.end('SIGTERM');
+  expect(exit).toMatchObject({ code: 0, signal: null });
+  // It was 9.5 s, the bound on closing everything.
+  expect(exit.ms).toBeLessThan(5000);
+  expect(service.stderr).toBe('');
+  await database.query('select pg_advisory_unlock(3853314791062309107)');
 });
 
 test('a database that refuses connections: exit 1 and one sentence with its address, without the password', async () => {

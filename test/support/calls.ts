@@ -1,6 +1,7 @@
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import type { Logger } from 'pino';
 
+import type { RequestEntry } from '../../src/http/request-line.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import type { TestDatabase } from './database.ts';
 
@@ -17,6 +18,7 @@ export interface TestServiceOptions {
   orderTtlMinutes?: number;
   /** Nothing is logged otherwise. */
   logger?: Logger;
+  logRequest?: (entry: RequestEntry) => void;
 }
 
 export interface Answer {

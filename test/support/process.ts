@@ -31,14 +31,15 @@ export class BuiltService {
   stderr = '';
   url = '';
 
-  constructor(env: Record<string, string>) {
+  /** @param stdout where its stdout goes; a pipe, unless a test has a file for it */
+  constructor(env: Record<string, string>, stdout: 'pipe' | number = 'pipe') {
     if (!existsSync(entry)) spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
     const begun = performance.now();
     this.child = spawn(process.execPath, [entry], {
       cwd: root,
       // Nothing of the tests' own environment: settings are what the test says.
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0', LOG_LEVEL: 'info', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', stdout, 'pipe'],
     });
     this.child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     this.child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
@@ -62,7 +63,7 @@ export class BuiltService {
     ended.catch(() => undefined);
     while (this.url === '') {
       await Promise.race([once(this.child.stdout ?? this.child, 'data'), ended]);
-      this.url = /^ {2}API +(http:\S+)$/m.exec(this.stdout)?.[1] ?? '';
+      this.url = /"url":"(http:[^"]+)".*"msg":"listening"\}$/m.exec(this.stdout)?.[1] ?? '';
     }
     return this;
   }

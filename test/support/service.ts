@@ -64,6 +64,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     services,
     readiness: { isDraining: () => false, check: () => requireReady(own) },
     logger: options.logger ?? pino({ level: 'silent' }),
+    logRequest: options.logRequest ?? (() => undefined),
   });
   await app.ready();
 
