@@ -93,6 +93,7 @@ const BAD_VALUE_STATES = new Set(['22001', '22003', '22007', '22008', '22021', '
 
 const CONSTRAINTS: Record<string, [code: ProblemCode, detail: string]> = {
   products_sku_key: ['duplicate_sku', 'Product with this SKU already exists'],
+  products_on_hand_range: ['stock_out_of_range', 'More would be on hand than there may be'],
   products_not_in_orders: ['product_has_orders', 'Orders name this product; deactivate it instead'],
 };
 

@@ -43,3 +43,15 @@ export async function listEventsOf(db: Db, aggregateType: AggregateType, id: num
     .orderBy('id')
     .execute();
 }
+
+/** Whether there ever was such an aggregate: its events outlive it. */
+export async function hasEvents(db: Db, aggregateType: AggregateType, id: number): Promise<boolean> {
+  const row = await db
+    .selectFrom('events')
+    .select('id')
+    .where('aggregate_type', '=', aggregateType)
+    .where('aggregate_id', '=', id)
+    .limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}

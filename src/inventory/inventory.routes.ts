@@ -23,8 +23,8 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{
 
   app.post('/products/:id/stock-adjustments', { schema: schemas.adjustStock }, async (request, reply) => {
     const { id } = request.params;
-    const { delta, reason, note = null } = request.body;
-    const adjustment = { delta, reason, note };
+    const { delta, kind = 'adjusted', reason, note = null } = request.body;
+    const adjustment = { delta, kind, reason, note };
     const { headers } = request;
     const key = idempotencyKeyOf(headers, '/products/:id/stock-adjustments', { id, ...adjustment });
     const ifMatch = ifMatchOf(headers);

@@ -16,7 +16,7 @@ import {
   Timestamp,
   PeriodEnd,
 } from '../http/schemas.ts';
-import { movementKinds, RECEIVED, STOCK_MAX } from './stock-change.ts';
+import { movementKinds, STOCK_MAX } from './stock-change.ts';
 
 const tags = ['Inventory'];
 
@@ -75,17 +75,22 @@ export const ListMovementsQuery = Type.Object(
 export const AdjustStockBody = Type.Object(
   {
     delta: Type.Integer({ minimum: -STOCK_MAX, maximum: STOCK_MAX, not: { const: 0 } }),
-    reason: text(1, 100, {
-      description: `In your words: damaged, lost, counted, … With a positive delta, \`${RECEIVED}\` makes it a delivery`,
-    }),
+    kind: Type.Optional(
+      oneOf(['received', 'adjusted'], {
+        description: 'received: a delivery, which only adds. Default adjusted: any other change',
+      }),
+    ),
+    reason: text(1, 100, { description: 'In your words: damaged, lost, counted, …' }),
     note: Type.Optional(nullableText(2000)),
   },
   {
     $id: 'AdjustStock',
     additionalProperties: false,
     'x-example-names': ['delivery', 'damage'],
+    if: { properties: { kind: { const: 'received' } }, required: ['kind'] },
+    then: { properties: { delta: { type: 'integer', minimum: 1 } } },
     examples: [
-      { delta: 50, reason: 'received', note: 'Delivery 4711' },
+      { delta: 50, kind: 'received', reason: 'delivery', note: 'Delivery 4711' },
       { delta: -2, reason: 'damaged', note: 'Fell off the shelf' },
     ],
   },
@@ -116,7 +121,7 @@ export const ExplainStockQuery = Type.Object(
 export const StockExplanationSchema = Type.Object(
   {
     product_id: Id,
-    sku: Type.String({ description: 'As it is now' }),
+    sku: Type.String({ description: 'As it is now, or was when the product was deleted' }),
     as_of: Timestamp,
     on_hand: Type.Object(
       { total: Type.Integer(), received: Type.Integer(), adjusted: Type.Integer(), shipped: Type.Integer() },
@@ -137,7 +142,7 @@ export const StockExplanationSchema = Type.Object(
       { on_hand: Type.Integer(), reserved: Type.Integer() },
       {
         description:
-          'The counters of the product; of a time in the past, those that its last movement recorded',
+          'The counters of the product; of a time in the past, and of a deleted product, those that the last movement recorded',
       },
     ),
     matches: Type.Boolean({ description: 'Whether what the ledger adds up to is what is stored' }),
@@ -220,7 +225,9 @@ export const InventoryAuditSchema = Type.Object(
 export const listMovements = {
   operationId: 'listStockMovements',
   summary: "List the movements of a product's stock, newest first",
-  description: 'Every change of stock is one line of this ledger, and no line is ever changed or deleted.',
+  description:
+    'Every change of stock is one line of this ledger, and no line is ever changed or deleted: a deleted product keeps ' +
+    'its ledger.',
   tags,
   params: IdParams,
   querystring: ListMovementsQuery,
@@ -233,8 +240,7 @@ export const adjustStock = {
   summary: 'Change the stock of a product by a number of pieces',
   description:
     'Adds `delta` to what is on hand, whatever others add at the same time. It may take what can be sold, but nothing ' +
-    `that orders hold (409), and the stock may not become more than ${STOCK_MAX} (422). The movement is of the kind ` +
-    `\`received\` when \`delta\` is positive and \`reason\` is \`${RECEIVED}\`, else of the kind \`adjusted\`.`,
+    `that orders hold (409), and no more than ${STOCK_MAX} may be on hand (422).`,
   tags,
   params: IdParams,
   headers: Type.Composite([IdempotencyHeaders, IfMatchHeaders]),
@@ -263,7 +269,7 @@ export const explainStock = {
     'What is on hand is what was received, plus or minus what was adjusted, minus what was shipped; what is reserved is ' +
     'held by these orders. `matches` says whether that is what is stored. With `as_of`, the same at that time: the ' +
     'ledger before the first movement that is later. Before its first movement, a product has 0 of everything, also ' +
-    'before it was created. A time that is still to come is 422.',
+    'before it was created. A deleted product has what its last movement left. A time that is still to come is 422.',
   tags,
   params: IdParams,
   querystring: ExplainStockQuery,

@@ -1,6 +1,7 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
+import { hasEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -27,12 +28,14 @@ export interface InventoryServiceDependencies {
 
 export function createInventoryService({ db, products }: InventoryServiceDependencies) {
   return {
-    /** @throws AppError product_not_found */
+    /** @throws AppError product_not_found when there never was such a product */
     async listMovements(id: number, filter: MovementFilter, query: PageQuery): Promise<Page<Movement>> {
       // A cursor of one product's ledger leads nowhere in another's.
       const filters = { id, ...filter };
       const page = pageRequest(query, '-id', filters);
-      if ((await products.find(id)) === undefined) productNotFound();
+      // The ledger outlives its product, and so do the product's events.
+      const isKnown = (await products.find(id)) !== undefined || (await hasEvents(db, 'product', id));
+      if (!isKnown) productNotFound();
       return toPage(await listMovements(db, id, filter, page), page, filters);
     },
 
@@ -59,7 +62,7 @@ export function createInventoryService({ db, products }: InventoryServiceDepende
 
     /**
      * @param asOf undefined for now
-     * @throws AppError product_not_found, validation_failed for a time that is still to come
+     * @throws AppError product_not_found when there never was such a product, validation_failed for a time that is still to come
      */
     async explain(id: number, asOf: string | undefined): Promise<StockExplanation> {
       const sums = (await sumLedger(db, id, asOf)) ?? productNotFound();

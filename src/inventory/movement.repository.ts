@@ -89,7 +89,7 @@ export interface LedgerSums {
  * transactions began, and one that had to wait for the lock stands behind others that began later: picking movements by
  * their times alone would show states that never were.
  * @param asOf undefined for now
- * @returns undefined when there is no such product
+ * @returns undefined when there never was such a product
  */
 export async function sumLedger(
   db: Db,
@@ -98,7 +98,8 @@ export async function sumLedger(
 ): Promise<LedgerSums | undefined> {
   const stored =
     asOf === undefined
-      ? sql`p.on_hand as stored_on_hand, p.reserved as stored_reserved`
+      ? sql`coalesce(p.on_hand, last.on_hand_after, 0) as stored_on_hand,
+            coalesce(p.reserved, last.reserved_after, 0) as stored_reserved`
       : sql`coalesce(last.on_hand_after, 0) as stored_on_hand, coalesce(last.reserved_after, 0) as stored_reserved`;
   const { rows } = await sql<LedgerSums>`
     with sums as (
@@ -112,13 +113,20 @@ export async function sumLedger(
         from stock_movements
        where product_id = ${productId} ${asOf === undefined ? sql`` : untilTime(productId, asOf)}
     )
-    select p.id as product_id, p.sku, sums.*, ${stored},
+    select ${productId}::bigint as product_id, known.sku, sums.*, ${stored},
            coalesce(${asOf ?? null}::timestamptz, now())::timestamptz(3) as as_of,
            coalesce(${asOf ?? null}::timestamptz > now()::timestamptz(3), false) as in_future
-      from products p
-      cross join sums
-      left join stock_movements last on last.product_id = p.id and last.id = sums.last_id
-     where p.id = ${productId}
+      from sums
+      left join products p on p.id = ${productId}
+      left join stock_movements last on last.product_id = ${productId} and last.id = sums.last_id
+      cross join lateral (
+        -- Of a deleted product, its event is what is left beside the ledger.
+        select coalesce(p.sku, (
+          select payload -> 'product' ->> 'sku' from events
+           where aggregate_id = ${productId} and aggregate_type = 'product' and type = 'product.deleted'
+        )) as sku
+      ) known
+     where known.sku is not null
   `.execute(db);
   return rows[0];
 }

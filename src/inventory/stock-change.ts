@@ -54,42 +54,34 @@ export function changeForOrder(
   };
 }
 
-/** Sets what can be sold to `stock`; undefined when it is that already, for then nothing moves. */
-export function changeToStock(
-  counters: StockCounters,
-  stock: number,
-  kind: 'received' | 'adjusted',
-  reason: string,
-  caller: Caller,
-): StockChange | undefined {
-  const delta = stock - sellable(counters);
-  if (delta === 0) return undefined;
-  return {
-    productId: counters.id,
-    kind,
-    delta,
-    onHandAfter: counters.onHand + delta,
-    reservedAfter: counters.reserved,
-    orderId: null,
-    reason,
-    note: null,
-    caller,
-  };
-}
-
-/** A change by hand. */
+/** A change by hand. `received` only ever adds (`stock_movements_delta_sign`). */
 export interface Adjustment {
   /** Not 0. */
   delta: number;
+  kind: 'received' | 'adjusted';
   reason: string;
   note: string | null;
 }
 
-/** The reason that makes a positive change a delivery; every other change by hand is an adjustment. */
-export const RECEIVED = 'received';
-
-/** As many as can be asked for, or set, at once. */
+/**
+ * The most of one product that may be on hand (`products_on_hand_range`). Nothing reserved and nothing that can be sold
+ * is ever more than that, so canceling cannot lead past it: what an order gives back was counted all the time.
+ */
 export const STOCK_MAX = 1_000_000_000;
+
+/**
+ * Sets what can be sold to `stock`; undefined when it is that already, for then nothing moves.
+ * @returns the refusal stock_out_of_range, if there is one
+ */
+export function changeToStock(
+  counters: StockCounters,
+  stock: number,
+  { kind, reason }: Pick<Adjustment, 'kind' | 'reason'>,
+  caller: Caller,
+): StockChange | AppError | undefined {
+  const delta = stock - sellable(counters);
+  return delta === 0 ? undefined : changeByDelta(counters, { kind, delta, reason, note: null }, caller);
+}
 
 /**
  * Changes what can be sold by `delta`. What orders hold stays theirs.
@@ -97,21 +89,23 @@ export const STOCK_MAX = 1_000_000_000;
  */
 export function changeByDelta(
   counters: StockCounters,
-  { delta, reason, note }: Adjustment,
+  { delta, kind, reason, note }: Adjustment,
   caller: Caller,
 ): StockChange | AppError {
   const available = sellable(counters);
   if (available + delta < 0)
     return new InsufficientStock([{ product_id: counters.id, available, requested: -delta }]);
-  if (delta > 0 && available + delta > STOCK_MAX) {
-    const detail = `The stock would be ${available + delta}, and may be ${STOCK_MAX} at most`;
+  const onHandAfter = counters.onHand + delta;
+  if (onHandAfter > STOCK_MAX) {
+    const held = counters.reserved === 0 ? '' : `, of which orders hold ${counters.reserved}`;
+    const detail = `${onHandAfter} would be on hand${held}; ${STOCK_MAX} may be at most`;
     return new AppError('stock_out_of_range', detail);
   }
   return {
     productId: counters.id,
-    kind: delta > 0 && reason === RECEIVED ? 'received' : 'adjusted',
+    kind,
     delta,
-    onHandAfter: counters.onHand + delta,
+    onHandAfter,
     reservedAfter: counters.reserved,
     orderId: null,
     reason,

@@ -8,6 +8,7 @@ export const problems = {
   product_has_orders: { status: 400, title: 'Product is named by orders' },
   missing_signature: { status: 401, title: 'Missing webhook signature' },
   invalid_signature: { status: 403, title: 'Invalid webhook signature' },
+  stale_signature: { status: 403, title: 'Stale webhook signature' },
   not_found: { status: 404, title: 'Not found' },
   product_not_found: { status: 404, title: 'Product not found' },
   order_not_found: { status: 404, title: 'Order not found' },

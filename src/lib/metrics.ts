@@ -105,7 +105,7 @@ function paymentMetrics(registers: Registry[]) {
   return {
     paymentEvents: new Counter({
       name: 'payment_events_total',
-      help: 'Deliveries of payment events, by outcome; forged, unsigned and failed ones included',
+      help: 'Deliveries of payment events, by outcome; forged, stale, unsigned and failed ones included',
       labelNames: ['outcome'] as const,
       registers,
     }),

@@ -48,8 +48,15 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     means:
       'The signature of the webhook does not belong to this body and to a secret that the service knows.',
     remedy:
-      'Sign the bytes that are sent, not a copy that was parsed and written again, with the WEBHOOK_SECRET of this service. With Standard Webhooks, look at the clock, too: five minutes either way are accepted.',
+      'Sign the bytes that are sent, not a copy that was parsed and written again, with the WEBHOOK_SECRET of this service.',
     example: { detail: 'Invalid webhook signature' },
+  },
+  stale_signature: {
+    means:
+      'The webhook is signed by its provider, but its timestamp is more than five minutes before or after the time of this service.',
+    remedy:
+      'Look at both clocks, and send the event again with a new timestamp and signature: providers do so by themselves.',
+    example: { detail: 'Webhook timestamp is more than 5 minutes off' },
   },
   not_found: {
     means: 'There is nothing at this path.',
@@ -178,9 +185,11 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     },
   },
   stock_out_of_range: {
-    means: `The stock would be more than 1,000,000,000 pieces. ${TAKEN_AS_IT_WAS}`,
-    remedy: 'Add fewer pieces.',
-    example: { detail: 'The stock would be 1000000050, and may be 1000000000 at most' },
+    means: `More than 1,000,000,000 pieces of the product would be on hand, those that orders hold among them. ${TAKEN_AS_IT_WAS}`,
+    remedy: 'Add fewer pieces, or set a smaller stock.',
+    example: {
+      detail: '1000000050 would be on hand, of which orders hold 60; 1000000000 may be at most',
+    },
   },
   total_out_of_range: {
     means:

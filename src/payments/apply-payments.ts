@@ -12,7 +12,12 @@ import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 import { exceptionEvent } from './payment-exception.ts';
 import { insertPaymentExceptions, type KeptRefund } from './payment-exception.repository.ts';
-import { countRepeats, findPaymentEvents, insertPaymentEvents } from './payment.repository.ts';
+import {
+  countRepeats,
+  findPaymentEvents,
+  insertPaymentEvents,
+  type KnownPaymentEvent,
+} from './payment.repository.ts';
 import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
 
 /*
@@ -60,7 +65,7 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     const before = known.get(identity);
     if (before !== undefined) {
       if (!delivery.event.replayed) repeated.push(identity);
-      return { status: 'already_processed', ...named(before.orderId), outcome: before.outcome };
+      return alreadyProcessed(before);
     }
     const order = orderId === null ? undefined : orders.get(orderId);
     const expiry = order && expiries.get(order.id);
@@ -89,6 +94,18 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
       ? result
       : { status: 'processed', order_id: order.id, new_status: order.status };
   });
+}
+
+/** One more delivery of an event; undefined when the event is not known. */
+export async function repeatPayment(tx: Tx, identity: string): Promise<PaymentResult | undefined> {
+  const known = (await findPaymentEvents(tx, [identity])).get(identity);
+  if (known === undefined) return undefined;
+  await countRepeats(tx, [identity]);
+  return alreadyProcessed(known);
+}
+
+function alreadyProcessed({ orderId, outcome }: KnownPaymentEvent): PaymentResult {
+  return { status: 'already_processed', ...named(orderId), outcome };
 }
 
 function decide(

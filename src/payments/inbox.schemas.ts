@@ -23,12 +23,13 @@ const tags = ['Webhooks'];
 
 export const VerdictSchema = oneOf(verdicts, {
   $id: 'WebhookVerdict',
-  description: 'What its signature said; unchecked: refused before there was anything to check',
+  description:
+    'What its signature said. stale: right, but more than 5 minutes off; unchecked: refused before there was anything to check',
 });
 export const OutcomeSchema = oneOf(deliveryOutcomes, {
   $id: 'WebhookOutcome',
   description:
-    'failed: signed, but without effect; it can be replayed. refused: not signed by anybody known. The others are ' +
+    'failed: signed, but without effect; it can be replayed. refused: not signed by anybody known, or not in time. The others are ' +
     'what the webhook answered at first',
 });
 
@@ -36,7 +37,7 @@ export const InboxDeliverySchema = Type.Object(
   {
     id: { ...Id, description: 'Stays the same when an event that failed is applied after all' },
     verdict: ref(VerdictSchema),
-    scheme: nullable(oneOf(signatureSchemes), { description: 'Null unless the signature is valid' }),
+    scheme: nullable(oneOf(signatureSchemes), { description: 'Null unless the verdict is valid' }),
     outcome: ref(OutcomeSchema),
     reason: nullable(Type.String({ description: 'As it was answered' })),
     detail: nullable(Type.String()),

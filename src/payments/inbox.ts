@@ -1,13 +1,16 @@
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { SignatureScheme } from './webhook-signature.ts';
 
-/** What the signature of a delivery said; `unchecked` was refused before there was anything to check. */
-export const verdicts = ['valid', 'forged', 'missing', 'unchecked'] as const;
+/**
+ * What the signature of a delivery said. `stale` is right, but was made more than five minutes from now; `unchecked` was
+ * refused before there was anything to check.
+ */
+export const verdicts = ['valid', 'forged', 'stale', 'missing', 'unchecked'] as const;
 export type Verdict = (typeof verdicts)[number];
 
 /**
  * What became of a delivery. The first three are a payment event's (`decidePayment`); `failed` was signed but had no
- * effect, and can be replayed; `refused` was not signed by anybody we know, and never can.
+ * effect, and can be replayed; `refused` was not signed by anybody we know, or not in time, and never can.
  */
 export const deliveryOutcomes = ['processed', 'ignored', 'review', 'failed', 'refused'] as const;
 export type DeliveryOutcome = (typeof deliveryOutcomes)[number];

@@ -6,7 +6,7 @@ import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { runInHalves } from '../lib/halving.ts';
 import { type Metrics, observeBatches } from '../lib/metrics.ts';
-import { type ApplyResult, applyPayments, type Delivery } from './apply-payments.ts';
+import { type ApplyResult, applyPayments, type Delivery, repeatPayment } from './apply-payments.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 
 /** Each group of a batch takes about ten statements, whatever its size; more calls would wait longer for theirs. */
@@ -39,6 +39,13 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
       if (result.status === 'processed') metrics.orderTransitions.inc({ to: result.new_status });
       if (result.status === 'review') metrics.paymentExceptions.inc({ reason: result.reason });
       return result;
+    },
+
+    /** Counts one more delivery of a known event, of which nothing else need be readable; undefined for any other. */
+    async repeat(identity: string): Promise<PaymentResult | undefined> {
+      const known = await inTransaction(db, (tx) => repeatPayment(tx, identity));
+      if (known !== undefined) metrics.paymentEvents.inc({ outcome: known.status });
+      return known;
     },
 
     /** Applies what is queued, and takes nothing after it. */

@@ -1,6 +1,7 @@
 import type { Static } from '@sinclair/typebox';
 
 import { parseJsonBody } from '../http/json-body.ts';
+import { AppError } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
 import type { PaymentEvent, SignedDelivery } from './payment-event.ts';
 import { isPaymentEventType } from './payment-rules.ts';
@@ -14,21 +15,46 @@ import { eventIdentity } from './webhook-signature.ts';
 
 /** @throws AppError malformed_request */
 export function parsePayment(rawBody: Buffer): unknown {
-  return withoutUnused(parseJsonBody(rawBody));
+  const body = parseJsonBody(rawBody);
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
+  const members: Record<string, unknown> = { ...body };
+  const { event_type } = members;
+  const isUsed = typeof event_type !== 'string' || isPaymentEventType(event_type);
+  return isUsed ? withoutUnrecorded(members) : withoutUnused(members);
+}
+
+/** The same for a delivery that may be the copy of a known event: then what is wrong with it does not matter. */
+export function tryParsePayment(rawBody: Buffer): { body?: unknown; fault?: AppError } {
+  try {
+    return { body: parsePayment(rawBody) };
+  } catch (error) {
+    if (error instanceof AppError) return { fault: error };
+    throw error;
+  }
+}
+
+/**
+ * A field that is only recorded never refuses money. A payment_method that cannot be recorded is left out, and so is an
+ * event_id of null, which identifies nothing. The raw body keeps them.
+ */
+function withoutUnrecorded(members: Record<string, unknown>): Record<string, unknown> {
+  const { event_id, payment_method, ...rest } = members;
+  return {
+    ...rest,
+    ...(event_id === undefined || event_id === null ? {} : { event_id }),
+    ...(isText(payment_method, 100) ? { payment_method } : {}),
+  };
 }
 
 /**
  * An event of a type that is not used is acknowledged, whatever else is in it: its provider would otherwise send it for
  * days. So only what identifies it is held against the schema.
  */
-function withoutUnused(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || !('event_type' in body)) return body;
-  const { event_type, ...rest } = body as Record<string, unknown>;
-  if (typeof event_type !== 'string' || isPaymentEventType(event_type)) return body;
+function withoutUnused({ event_type, order_id, event_id }: Record<string, unknown>): Record<string, unknown> {
   return {
     event_type,
-    ...(isId(rest['order_id']) ? { order_id: rest['order_id'] } : {}),
-    ...(typeof rest['event_id'] === 'string' ? { event_id: rest['event_id'] } : {}),
+    ...(isId(order_id) ? { order_id } : {}),
+    ...(isText(event_id, 255) ? { event_id } : {}),
   };
 }
 

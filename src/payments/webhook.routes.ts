@@ -11,7 +11,7 @@ import { type Refusal, UNVERIFIED_BODY_BYTES, type Verdict } from './inbox.ts';
 import type { InboxService } from './inbox.service.ts';
 import type { SignedDelivery } from './payment-event.ts';
 import type { PaymentService } from './payment.service.ts';
-import { describePayment, parsePayment, toPaymentEvent } from './webhook-input.ts';
+import { describePayment, toPaymentEvent, tryParsePayment } from './webhook-input.ts';
 import { receivePaymentEvent } from './webhook.schemas.ts';
 import { eventIdentity, verifySignature } from './webhook-signature.ts';
 
@@ -28,6 +28,17 @@ const BODY_LIMIT_BYTES = 64 * 1024;
 /** A detail may repeat what was sent. */
 const DETAIL_KEPT_CHARS = 1000;
 
+/** What a delivery that does not verify counts as, and is answered. */
+const unverified = {
+  missing: { outcome: 'unsigned', code: 'missing_signature', detail: 'Missing webhook signature' },
+  invalid: { outcome: 'forged', code: 'invalid_signature', detail: 'Invalid webhook signature' },
+  stale: {
+    outcome: 'stale',
+    code: 'stale_signature',
+    detail: 'Webhook timestamp is more than 5 minutes off',
+  },
+} as const;
+
 /**
  * The order of things is the point: the bytes are taken as they came, their signature is checked, and only then are
  * they parsed and held against the schema. So a forger learns nothing but 401 and 403. The parser that keeps the bytes
@@ -36,6 +47,7 @@ const DETAIL_KEPT_CHARS = 1000;
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
   const { payments, inbox, secrets, clock, metrics } = options;
   const signedDeliveries = new WeakMap<FastifyRequest, SignedDelivery>();
+  const parseFaults = new WeakMap<FastifyRequest, AppError>();
 
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
@@ -46,13 +58,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
   function verify(request: FastifyRequest): Buffer {
     const rawBody = rawBodyOf(request);
     const verdict = verifySignature(signatureHeaders(request), rawBody, secrets, clock.nowMs());
-    if (verdict === 'missing') {
-      metrics.paymentEvents.inc({ outcome: 'unsigned' });
-      throw new AppError('missing_signature', 'Missing webhook signature');
-    }
-    if (verdict === 'invalid') {
-      metrics.paymentEvents.inc({ outcome: 'forged' });
-      throw new AppError('invalid_signature', 'Invalid webhook signature');
+    if (verdict === 'missing' || verdict === 'invalid' || verdict === 'stale') {
+      const { outcome, code, detail } = unverified[verdict];
+      metrics.paymentEvents.inc({ outcome });
+      throw new AppError(code, detail);
     }
     signedDeliveries.set(request, {
       rawBody,
@@ -77,13 +86,23 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     {
       schema: receivePaymentEvent,
       bodyLimit: BODY_LIMIT_BYTES,
+      // The handler refuses what is wrong with the body, for it may be a damaged copy of a known event.
+      attachValidation: true,
       preValidation: async (request: FastifyRequest) => {
-        request.body = parsePayment(verify(request));
+        const { body, fault } = tryParsePayment(verify(request));
+        request.body = body;
+        if (fault !== undefined) parseFaults.set(request, fault);
       },
     },
     async (request, reply) => {
       const signed = signedDeliveries.get(request);
       if (signed === undefined) throw new Error('a webhook reached its handler without being verified');
+      const fault = parseFaults.get(request) ?? request.validationError;
+      if (fault !== undefined) {
+        const known = await payments.repeat(describePayment(request.body, signed).identity);
+        if (known === undefined) throw fault;
+        return reply.send(known);
+      }
       const event = toPaymentEvent(request.body, signed, false);
       return reply.send(await payments.apply(event, { ...callerOf(request), actor: 'payment-provider' }));
     },
@@ -117,6 +136,7 @@ function toRefusal(request: FastifyRequest, signed: SignedDelivery | undefined, 
 
 function verdictOf(reason: string): Verdict {
   if (reason === 'invalid_signature') return 'forged';
+  if (reason === 'stale_signature') return 'stale';
   return reason === 'missing_signature' ? 'missing' : 'unchecked';
 }
 

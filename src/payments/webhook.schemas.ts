@@ -12,10 +12,12 @@ export const PaymentWebhookBody = Type.Object(
     order_id: Type.Optional({ ...Id, description: 'Required in events of these types' }),
     event_id: Type.Optional({
       ...text(1, 255),
-      description: 'What makes a repeated delivery the same event',
+      description: 'What makes a repeated delivery the same event; null is as good as none',
     }),
     amount: Type.Optional(AmountInput),
-    payment_method: Type.Optional(nullableText(100)),
+    payment_method: Type.Optional(
+      nullableText(100, { description: 'Only recorded: a value of another kind is left out, not refused' }),
+    ),
   },
   {
     $id: 'PaymentWebhook',
@@ -67,12 +69,13 @@ export const receivePaymentEvent = {
   summary: 'Receive a payment event',
   description:
     'The signature is an HMAC-SHA256 over the raw body, checked before anything is parsed: X-Webhook-Signature ' +
-    '(`sha256=<hex>`, `sha256=<base64>` or bare hex), or the three headers of Standard Webhooks. Every event is ' +
-    'applied once, however often it is delivered.',
+    '(`sha256=<hex>`, `sha256=<base64>` or bare hex), or the three headers of Standard Webhooks, whose timestamp may be ' +
+    '5 minutes off. Every event is applied once, however often it is delivered; a known event is answered with ' +
+    'already_processed, even when the copy is damaged.',
   tags: ['Webhooks'],
   security: [{ webhookSignature: [] }, { standardWebhooks: [] }],
   querystring: NoQuery,
   body: ref(PaymentWebhookBody),
   response: { 200: ref(PaymentWebhookResult) },
-  problems: [400, 401, 403, 'order_not_found', 413, 415, 422, 503],
+  problems: [400, 401, 403, 'stale_signature', 'order_not_found', 413, 415, 422, 503],
 } satisfies FastifySchema;

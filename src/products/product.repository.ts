@@ -99,7 +99,8 @@ function filtered<O>(query: SelectQueryBuilder<DB, 'products', O>, filter: Produ
     const pattern = `%${q.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
     result = result.where((eb) => eb.or([eb('name', 'ilike', pattern), eb('sku', 'ilike', pattern)]));
   }
-  if (sku !== undefined) result = result.where('sku', '=', sku);
+  // A SKU is ASCII, of which both sides make the same lower case; products_sku_key finds it.
+  if (sku !== undefined) result = result.where(sql<string>`lower(sku)`, '=', sku.toLowerCase());
   if (active !== undefined) result = result.where('active', '=', active);
   if (stock_below !== undefined) result = result.where(sellable, '<', stock_below);
   return result;

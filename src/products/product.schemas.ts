@@ -20,7 +20,10 @@ import {
 
 const tags = ['Products'];
 
-const Sku = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' });
+const Sku = Type.String({
+  pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$',
+  description: 'Unique, whatever its case',
+});
 const Stock = Type.Integer({ minimum: 0, maximum: QUANTITY_MAX, description: 'What can be sold now' });
 const NullableDescription = nullableText(2000);
 
@@ -100,9 +103,8 @@ export const ListProductsQuery = Type.Object(
     }),
     sku: Type.Optional(
       Type.String({
-        maxLength: 64,
         pattern: Sku.pattern ?? '',
-        description: 'Exactly this SKU',
+        description: 'Exactly this SKU, in any case',
         examples: ['MUG-BLUE'],
       }),
     ),
@@ -167,7 +169,8 @@ export function editProduct(operationId: string) {
     summary: 'Change fields of a product',
     description:
       'PUT and PATCH do the same: the named fields change, the others stay. `stock` sets what can be sold now, ' +
-      'whatever is reserved; `description: null` clears.',
+      `whatever is reserved; with that, no more than ${QUANTITY_MAX} may be on hand (422). ` +
+      '`description: null` clears.',
     tags,
     params: IdParams,
     headers: IfMatchHeaders,

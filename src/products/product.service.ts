@@ -3,7 +3,7 @@ import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
-import { changeToStock } from '../inventory/stock-change.ts';
+import { changeToStock, type StockChange } from '../inventory/stock-change.ts';
 import { insertMovements, writeStockChanges } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
@@ -58,7 +58,7 @@ export function createProductService({ db, reader }: ProductServiceDependencies)
       return toPage(await listProducts(db, filter, page), page, filters);
     },
 
-    /** @throws AppError product_not_found, duplicate_sku, version_mismatch */
+    /** @throws AppError product_not_found, duplicate_sku, stock_out_of_range, version_mismatch */
     edit(id: number, edit: ProductEdit, caller: Caller, ifMatch: VersionMatch | undefined): Promise<Product> {
       return inTransaction(db, (tx) => editProduct(tx, id, edit, caller, ifMatch));
     },
@@ -72,7 +72,8 @@ export function createProductService({ db, reader }: ProductServiceDependencies)
 
 async function createProduct(tx: Tx, { stock, ...fields }: NewProduct & { stock: number }, caller: Caller) {
   const id = await insertProduct(tx, fields, stock);
-  const received = changeToStock({ id, onHand: 0, reserved: 0 }, stock, 'received', 'initial stock', caller);
+  const initial = { kind: 'received', reason: 'initial stock' } as const;
+  const received = accept(changeToStock({ id, onHand: 0, reserved: 0 }, stock, initial, caller));
   if (received !== undefined) await insertMovements(tx, [received]);
   const product = await getProduct(tx, id);
   await tellOfProduct(tx, 'product.created', product, {}, caller);
@@ -91,10 +92,9 @@ async function editProduct(
   const before = (await lockProduct(tx, id)) ?? productNotFound();
   requireVersion(ifMatch, before);
   const changedFields = fieldsThatDiffer(before, fields);
+  const setting = { kind: 'adjusted', reason: 'stock set' } as const;
   const adjusted =
-    stock === undefined
-      ? undefined
-      : changeToStock(countersOf(before), stock, 'adjusted', 'stock set', caller);
+    stock === undefined ? undefined : accept(changeToStock(countersOf(before), stock, setting, caller));
   if (adjusted === undefined && Object.keys(changedFields).length === 0) return before;
 
   if (adjusted !== undefined) await writeStockChanges(tx, [adjusted]);
@@ -113,10 +113,17 @@ async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: Versio
   if (await hasOrders(tx, id)) {
     throw new AppError('product_has_orders', 'Orders name this product; deactivate it instead');
   }
-  const closing = changeToStock(countersOf(product), 0, 'adjusted', 'product deleted', caller);
+  const deletion = { kind: 'adjusted', reason: 'product deleted' } as const;
+  const closing = accept(changeToStock(countersOf(product), 0, deletion, caller));
   if (closing !== undefined) await writeStockChanges(tx, [closing]);
   await deleteProduct(tx, id);
   await tellOfProduct(tx, 'product.deleted', { ...product, version: product.version + 1 }, {}, caller);
+}
+
+/** @throws the refusal, which rolls the transaction back */
+function accept(change: StockChange | AppError | undefined): StockChange | undefined {
+  if (change instanceof AppError) throw change;
+  return change;
 }
 
 function fieldsThatDiffer(before: Product, edit: Partial<NewProduct>): Partial<NewProduct> {

@@ -64,9 +64,10 @@ test('a SKU that is taken: 409, in exactly these words, and nothing is written',
   expect(await rowCounts()).toEqual(before);
 });
 
-test('a SKU differs by its case', async () => {
-  expect((await create({ sku: 'case' })).status).toBe(201);
-  expect((await create({ sku: 'CASE' })).status).toBe(201);
+test('a SKU is unique whatever its case, and keeps the one it was given', async () => {
+  expect((await create({ sku: 'case-A' })).body.sku).toBe('case-A');
+  const answer = await create({ sku: 'CASE-a' });
+  expect(answer).toBeProblem(409, 'duplicate_sku', 'Product with this SKU already exists');
 });
 
 describe('a SKU begins with a letter or a digit and has 1 to 64 of A-Z a-z 0-9 . _ -', () => {

@@ -67,7 +67,9 @@ test('the SKU of another product is 409, one of its own is none', async () => {
   const answer = await patch(id, { sku, name: 'Not stored' });
   expect(answer).toBeProblem(409, 'duplicate_sku', 'Product with this SKU already exists');
   expect(await read(id)).toMatchObject({ sku: own, name: 'A thing', version: 1 });
+  expect(await patch(id, { sku: sku.toLowerCase() })).toBeProblem(409, 'duplicate_sku');
   expect((await patch(id, { sku: own })).status).toBe(200);
+  expect((await patch(id, { sku: own.toLowerCase() })).body.sku).toBe(own.toLowerCase());
 });
 
 describe('setting stock sets what can be sold now', () => {

@@ -28,7 +28,7 @@ async function explained(asOf?: string) {
 
 test('10 received, 4 set off, 5 more received, 2 shipped, 3 held by 2 orders: all of it, and it is what is stored', async () => {
   await service.call('PATCH', `/products/${id}`, { stock: 6 });
-  const delivery = { delta: 5, reason: 'received' };
+  const delivery = { delta: 5, kind: 'received', reason: 'delivery' };
   await service.call('POST', `/products/${id}/stock-adjustments`, delivery);
   const orders: number[] = [];
   for (const quantity of [2, 1, 2, 1]) orders.push((await service.placeOrder(id, quantity)).id);
@@ -191,11 +191,28 @@ describe('as of a time', () => {
   });
 });
 
-test('a product that is not there, and one that was deleted: 404, at any time', async () => {
+test('a deleted product is explained, now and at any time before; under its last SKU', async () => {
   const { body } = await service.call('GET', `/products/${id}/stock-movements`);
+  await service.call('PATCH', `/products/${id}`, { sku: `GONE-${id}` });
   await service.call('DELETE', `/products/${id}`);
+  expect(await explained()).toMatchObject({
+    sku: `GONE-${id}`,
+    on_hand: { total: 0, received: 10, adjusted: -10 },
+    stored: { on_hand: 0, reserved: 0 },
+    matches: true,
+  });
+  const before = await explained(body[0].created_at);
+  expect(before).toMatchObject({ sku: `GONE-${id}`, stock: 10, stored: { on_hand: 10 }, matches: true });
+});
+
+test('a deleted product that never had any stock is explained, too', async () => {
+  const empty = await service.createProduct({ stock: 0 });
+  await service.call('DELETE', `/products/${empty.id}`);
+  const { status, body } = await service.call('GET', `/products/${empty.id}/stock/explain`);
+  expect([status, body.sku, body.stock, body.matches]).toEqual([200, empty.sku, 0, true]);
+});
+
+test('a product that never was: 404', async () => {
   const expected = [404, 'product_not_found', 'Product not found'] as const;
-  expect(await explain()).toBeProblem(...expected);
-  expect(await explain(body[0].created_at)).toBeProblem(...expected);
   expect(await service.call('GET', '/products/999999/stock/explain')).toBeProblem(...expected);
 });

@@ -38,7 +38,7 @@ beforeAll(async () => {
   for (const status of ['PAID', 'SHIPPED']) {
     await service.call('PUT', `/orders/${shipped}`, { status }, REQUEST);
   }
-  const adjustment = { delta: 5, reason: 'received', note: 'Delivery 4711' };
+  const adjustment = { delta: 5, kind: 'received', reason: 'delivery', note: 'Delivery 4711' };
   await service.call('POST', `/products/${id}/stock-adjustments`, adjustment, REQUEST);
   const { body } = await service.call('GET', `/products/${id}/stock-movements?sort=id`);
   times = body.map(({ created_at }: { created_at: string }) => created_at);
@@ -53,7 +53,7 @@ test('the whole life of a product, newest first, with who, why and the balances 
       delta: 5,
       on_hand_after: 35,
       reserved_after: 0,
-      reason: 'received',
+      reason: 'delivery',
       note: 'Delivery 4711',
     },
     { ...whole, kind: 'shipped', delta: -10, on_hand_after: 30, reserved_after: 0, order_id: shipped },
@@ -102,13 +102,22 @@ test('by time: created_from is inclusive, created_to exclusive, and every split 
   expect(await ledger(id, 'created_to=2020-01-01T00:00:00Z')).toEqual([]);
 });
 
+test('a deleted product keeps its ledger, filters and all; one that never had any stock has an empty one', async () => {
+  const gone = await service.createProduct({ stock: 7 });
+  await service.call('DELETE', `/products/${gone.id}`);
+  expect(await kinds(gone.id)).toBe('adjusted received');
+  expect(await kinds(gone.id, 'kind=received')).toBe('received');
+  const { headers } = await service.call('GET', `/products/${gone.id}/stock-movements?limit=1`);
+  expect(headers['link']).toContain(`/products/${gone.id}/stock-movements?`);
+  const empty = await service.createProduct({ stock: 0 });
+  await service.call('DELETE', `/products/${empty.id}`);
+  expect(await ledger(empty.id)).toEqual([]);
+});
+
 describe('refusals', () => {
-  test('a product that is not there, and one that was deleted: 404', async () => {
+  test('a product that never was: 404', async () => {
     const expected = [404, 'product_not_found', 'Product not found'] as const;
     expect(await service.call('GET', '/products/999999/stock-movements')).toBeProblem(...expected);
-    const gone = await service.createProduct();
-    await service.call('DELETE', `/products/${gone.id}`);
-    expect(await service.call('GET', `/products/${gone.id}/stock-movements`)).toBeProblem(...expected);
   });
 
   test.each([

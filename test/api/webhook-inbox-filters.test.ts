@@ -16,6 +16,7 @@ beforeAll(async () => {
   await service.pay({ event_type: 'payment.succeeded', order_id: paid });
   await deliverForged(service, '{"event_id":"evt_forged"}');
   await deliver(service, '{}', {});
+  await deliver(service, '{}', standardHeaders('{}', { at: new Date(0) }));
   await deliver(service, '{}', { 'content-type': 'text/plain' });
   await service.pay({ event_type: 'payment.created', order_id: orderId });
   await service.pay({ event_type: 'payment.refunded', order_id: orderId });
@@ -36,7 +37,7 @@ test.each(['processed', 'ignored', 'review', 'failed', 'refused'])('outcome=%s',
   expect(await find(`outcome=${outcome}&sort=id`)).toEqual(expected.toReversed());
 });
 
-test.each(['valid', 'forged', 'missing', 'unchecked'])('verdict=%s', async (verdict) => {
+test.each(['valid', 'forged', 'stale', 'missing', 'unchecked'])('verdict=%s', async (verdict) => {
   const expected = where((row) => row['verdict'] === verdict);
   expect(expected.length).toBeGreaterThan(0);
   expect(await find(`verdict=${verdict}`)).toEqual(expected);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { deliverForged, deliverSigned, inboxOf } from '../support/inbox.ts';
+import { deliverForged, deliverSigned, inboxOf, replay } from '../support/inbox.ts';
 import '../support/problems.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { deliver, standardHeaders } from '../support/webhooks.ts';
@@ -17,6 +17,11 @@ async function pendingOrder(): Promise<number> {
 
 async function newest() {
   return (await inboxOf(service, 'limit=1'))[0];
+}
+
+async function staleCount(): Promise<number> {
+  const { text } = await service.call('GET', '/metrics');
+  return Number(/^payment_events_total\{outcome="stale"\} (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/);
@@ -166,11 +171,27 @@ describe('what came in', () => {
     expect(await newest()).toMatchObject({ ...unread, reason: 'payload_too_large' });
   });
 
-  test('a stale signature of Standard Webhooks is forged', async () => {
-    const payload = '{"event_type":"payment.succeeded","order_id":1}';
-    await deliver(service, payload, standardHeaders(payload, { at: new Date(Date.now() - 600_000) }));
-    expect(await newest()).toMatchObject({ verdict: 'forged', outcome: 'refused', identity: null });
-  });
+  test.each([-301, 301])(
+    'signed by the provider %i s from now: 403 in exactly these words; stale, not forged',
+    async (seconds) => {
+      const payload = JSON.stringify({ event_type: 'payment.succeeded', order_id: 1, seconds });
+      const before = await staleCount();
+      const at = new Date(Date.now() + seconds * 1000);
+      const answer = await deliver(service, payload, standardHeaders(payload, { at }));
+      expect(answer).toBeProblem(403, 'stale_signature', 'Webhook timestamp is more than 5 minutes off');
+      const stale = await newest();
+      expect(stale).toMatchObject({
+        verdict: 'stale',
+        outcome: 'refused',
+        reason: 'stale_signature',
+        identity: null,
+        raw_body: payload,
+      });
+      expect((await inboxOf(service, 'verdict=stale'))[0]).toEqual(stale);
+      expect(await replay(service, stale.id)).toBeProblem(409, 'delivery_not_failed');
+      expect(await staleCount()).toBe(before + 1);
+    },
+  );
 });
 
 describe('how often it came', () => {
@@ -215,7 +236,7 @@ describe('how often it came', () => {
     const id = await pendingOrder();
     const event = { event_type: 'payment.succeeded', order_id: id, event_id: `broken_${id}` };
     await service.pay(event);
-    expect((await service.pay({ ...event, amount: 'much' })).status).toBe(422);
+    expect((await service.pay({ ...event, amount: 'much' })).body.status).toBe('already_processed');
     expect(await inboxOf(service, `event_id=broken_${id}`)).toMatchObject([
       { outcome: 'processed', deliveries: 2 },
     ]);

@@ -11,12 +11,12 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
-/** A fresh clone of the migrated template, with real commits: nothing that a test does is rolled back. */
-export async function createTestDatabase(): Promise<TestDatabase> {
+/** A fresh clone of a template, the migrated one, with real commits: nothing that a test does is rolled back. */
+export async function createTestDatabase(template = inject('templateName')): Promise<TestDatabase> {
   const adminUrl = inject('adminUrl');
   const name = `oi_test_${process.pid}_${randomBytes(4).toString('hex')}`;
   const admin = new pg.Pool({ connectionString: adminUrl, max: 1 });
-  await admin.query(`create database ${name} template ${inject('templateName')}`);
+  await admin.query(`create database ${name} template ${template}`);
   const url = new URL(adminUrl);
   url.pathname = `/${name}`;
   const pool = new pg.Pool({ connectionString: url.href, max: 2 });

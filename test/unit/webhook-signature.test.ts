@@ -3,6 +3,7 @@ import { createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
+import { standardWebhooksKey } from '../../src/lib/signing-key.ts';
 import {
   eventIdentity,
   type SignatureHeaders,
@@ -175,14 +176,30 @@ describe('Standard Webhooks, signed by the reference implementation', () => {
 
   const body = Buffer.from('{}');
   test.each([
-    [-301, 'invalid'],
+    [-1_000_000, 'stale'],
+    [-301, 'stale'],
     [-300, 'standard-webhooks'],
     [0, 'standard-webhooks'],
     [300, 'standard-webhooks'],
-    [301, 'invalid'],
+    [301, 'stale'],
   ])('a timestamp %i s from now is %s', (seconds, expected) => {
     const headers = standard(body, { at: new Date(NOW_MS + seconds * 1000) });
     expect(verifySignature(headers, body, [SECRET], NOW_MS)).toBe(expected);
+    // Whatever its time, one that another signed is forged.
+    expect(verifySignature(headers, body, ['another'], NOW_MS)).toBe('invalid');
+  });
+
+  test('a header of 4,096 characters is read, and a longer one is not', () => {
+    const { webhookSignature: right = '', ...rest } = standard(body);
+    const padded = (length: number) => `${'v2,x '.repeat(1000).slice(0, length - right.length - 1)} ${right}`;
+    for (const [length, expected] of [
+      [4096, 'standard-webhooks'],
+      [4097, 'invalid'],
+    ] as const) {
+      const webhookSignature = padded(length);
+      expect(webhookSignature).toHaveLength(length);
+      expect(verifySignature({ ...rest, webhookSignature }, body, [SECRET], NOW_MS)).toBe(expected);
+    }
   });
 
   test.each(['webhookId', 'webhookTimestamp', 'webhookSignature'] as const)(
@@ -215,6 +232,44 @@ describe('Standard Webhooks, signed by the reference implementation', () => {
   test('a wrong X-Webhook-Signature decides against right Standard headers', () => {
     const headers = { ...standard(body), signature: '0'.repeat(64) };
     expect(verifySignature(headers, body, [SECRET], NOW_MS)).toBe('invalid');
+  });
+});
+
+describe('the bytes that a secret stands for under Standard Webhooks', () => {
+  test.each([
+    ['whsec_AAAA', Buffer.alloc(3)],
+    ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', Buffer.from('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'base64')],
+    ['whsec_+/+/', Buffer.from('fbffbf', 'hex')],
+    ['a plain secret', Buffer.from('a plain secret')],
+    ['Whsec_AAAA', Buffer.from('Whsec_AAAA')],
+  ])('%s', (secret, key) => {
+    expect(standardWebhooksKey(secret)).toEqual(key);
+  });
+
+  test.each([
+    ['no base64 at all', 'whsec_'],
+    ['one letter, which decodes to nothing', 'whsec_A'],
+    ['no padding', 'whsec_AAA'],
+    ['loose last bits', 'whsec_AAB='],
+    ['base64url', 'whsec_-_-_'],
+    ['a blank inside', 'whsec_AA AA'],
+    ['a line break behind', 'whsec_AAAA\n'],
+    ['a sign that is none of base64', 'whsec_!!!!'],
+  ])('%s after the prefix: the literal bytes', (_what, secret) => {
+    expect(standardWebhooksKey(secret)).toEqual(Buffer.from(secret));
+  });
+
+  test('whatever the secret, what is signed with an empty key does not verify', () => {
+    const body = Buffer.from('{}');
+    const forged = {
+      ...standard(body),
+      webhookSignature: `v1,${digestOf(`msg_1.${NOW_MS / 1000}.{}`, '').toString('base64')}`,
+    };
+    const secrets = ['', 'whsec_', 'whsec_A', 'whsec_=', 'whsec_====', 'whsec_!', 'whsec_ '];
+    for (const secret of secrets) {
+      expect(verifySignature(forged, body, [secret], NOW_MS)).toBe('invalid');
+      expect(plain(digestOf(body, '').toString('hex'), body, [secret])).toBe('invalid');
+    }
   });
 });
 
