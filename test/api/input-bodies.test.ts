@@ -132,7 +132,7 @@ test.each([
   'APPLICATION/JSON',
   'application/json;charset=UTF-8',
 ])('the content type %s is JSON', async (type) => {
-  const sku = `TYPE-${type.length}-${type === 'APPLICATION/JSON' ? 'A' : 'a'}`;
+  const sku = `TYPE-${type.length}-${type === 'APPLICATION/JSON' ? 'A' : 'B'}`;
   const body = { sku, name: 'x', price: 1, stock: 1 };
   expect((await service.call('POST', '/products', body, { 'content-type': type })).status).toBe(201);
 });
