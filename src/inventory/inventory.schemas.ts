@@ -88,7 +88,7 @@ export const AdjustStockBody = Type.Object(
     additionalProperties: false,
     'x-example-names': ['delivery', 'damage'],
     if: { properties: { kind: { const: 'received' } }, required: ['kind'] },
-    then: { properties: { delta: { type: 'integer', minimum: 1 } } },
+    then: { properties: { delta: { type: 'integer', minimum: 1 } }, additionalProperties: true },
     examples: [
       { delta: 50, kind: 'received', reason: 'delivery', note: 'Delivery 4711' },
       { delta: -2, reason: 'damaged', note: 'Fell off the shelf' },
