@@ -39,7 +39,7 @@ async function buildDocument(): Promise<string> {
     onIdleError: () => undefined,
   });
   const app = await buildApp({
-    config: { webhookSecrets: ['unused'], trustProxy: false },
+    config: { environment: 'test', webhookSecrets: ['unused'], trustProxy: [], allowedHosts: [] },
     services: createServices({
       db: database.db,
       lane: database.lane,

@@ -3,13 +3,16 @@ import Fastify, { type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
-import { answerClientErrors } from './http/client-errors.ts';
+import { answerClientErrors, refuseTunnels } from './http/client-errors.ts';
 import { limitDuration } from './http/deadline.ts';
 import { serveDocs } from './http/docs.ts';
+import { checkFraming } from './http/framing.ts';
+import { correctHeadAnswers } from './http/head-answers.ts';
 import { generalRoutes, type Readiness } from './http/health.ts';
+import { guardHost } from './http/host-guard.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { LeanRequest, LeanResponse } from './http/lean-messages.ts';
-import { trackMethods } from './http/method-not-allowed.ts';
+import { refuseUnknownCalls } from './http/method-not-allowed.ts';
 import { collectOpenApi } from './http/openapi.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
 import { problemSchemas } from './http/problem.schemas.ts';
@@ -64,7 +67,7 @@ const BODY_LIMIT_BYTES = 256 * 1024;
 const MAX_PARAM_LENGTH = 1000;
 
 export interface AppOptions {
-  config: Pick<Config, 'webhookSecrets' | 'trustProxy'>;
+  config: Pick<Config, 'environment' | 'webhookSecrets' | 'trustProxy' | 'allowedHosts'>;
   services: Services;
   readiness: Readiness;
   logger: Logger;
@@ -113,13 +116,15 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     genReqId: createRequestIds(),
     // A child logger for each request costs more than naming the request in the few lines that are written about it.
     childLoggerFactory: () => logger,
-    trustProxy: config.trustProxy,
+    trustProxy: config.trustProxy.length === 0 ? false : [...config.trustProxy],
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: RECEIVE_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     http: {
       headersTimeout: RECEIVE_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+      // Node's own refusal would have no body and no line in the log; checkFraming has both.
+      requireHostHeader: false,
       IncomingMessage: LeanRequest,
       ServerResponse: LeanResponse,
     },
@@ -131,7 +136,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ajv: ajvOptions,
-    clientErrorHandler: answerClientErrors,
+    clientErrorHandler: answerClientErrors(services.metrics),
     frameworkErrors: (error, request, reply) => {
       void sendProblem(error, request, reply);
     },
@@ -140,10 +145,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   // Node drops headers past 2,000 without a word, a key among them; their size is limited in any case.
   app.server.maxHeadersCount = 0;
-  const addMissingMethods = trackMethods(app);
+  refuseTunnels(app, services.metrics);
   renderErrors(app);
   observeRequests(app, services.metrics, logRequest);
   limitDuration(app, REQUEST_TIMEOUT_MS);
+  checkFraming(app);
+  guardHost(app, hostRules(config));
+  refuseUnknownCalls(app);
+  correctHeadAnswers(app);
   useStrictJson(app);
   convertTextInput(app);
   for (const schema of schemas) app.addSchema(schema);
@@ -152,8 +161,14 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   await app.register(api, { config, services, readiness });
   await app.register(api, { config, services, readiness, prefix: '/api/v1' });
   await serveDocs(app);
-  addMissingMethods();
   return app;
+}
+
+/** Outside production the service is open, so it must be out of reach of web pages. In production, names are a choice. */
+function hostRules({ environment, allowedHosts }: AppOptions['config']) {
+  const isProduction = environment === 'production';
+  const names = isProduction && allowedHosts.length === 0 ? undefined : allowedHosts;
+  return { names, allowCrossSite: isProduction };
 }
 
 async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger' | 'logRequest'>): Promise<void> {

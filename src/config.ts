@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
+import { isHostName, isLoopback, isNetwork } from './lib/networks.ts';
 import { isBrokenStandardSecret, standardWebhooksKey } from './lib/signing-key.ts';
 import { StartupError } from './lib/startup-error.ts';
 
@@ -23,7 +24,10 @@ export interface Config {
   orderTtlMinutes: number;
   logLevel: LogLevel;
   logPretty: boolean | undefined;
-  trustProxy: boolean;
+  /** The networks of proxies whose X-Forwarded headers are believed; empty: nobody's. */
+  trustProxy: readonly string[];
+  /** Names, besides loopback, under which callers may address the service. */
+  allowedHosts: readonly string[];
   drainSeconds: number;
 }
 
@@ -89,9 +93,15 @@ export function loadConfig(env: Environment): Config {
     orderTtlMinutes: read.integer('ORDER_TTL_MINUTES', 0, 0, 525_600),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     logPretty: read.flag('LOG_PRETTY'),
-    trustProxy: read.flag('TRUST_PROXY') ?? false,
+    trustProxy: read.networks('TRUST_PROXY'),
+    allowedHosts: read.hostNames('ALLOWED_HOSTS'),
     drainSeconds: read.integer('DRAIN_SECONDS', 0, 0, 5),
   };
+  if (!production && !isLoopback(config.host)) {
+    read.faults.push(
+      `HOST must be 127.0.0.1, ::1 or localhost outside production, where everybody may use the service, not "${config.host}"`,
+    );
+  }
   if (production && config.databaseUrl === undefined) {
     read.faults.push('DATABASE_URL must be set in production');
   }
@@ -190,6 +200,29 @@ class SettingsReader {
     if (text === 'false' || text === '0') return false;
     this.faults.push(`${name} must be true or false, not "${text}"`);
     return undefined;
+  }
+
+  /** Networks and addresses, apart by commas: all of them must be named, because a proxy that is believed speaks for any caller. */
+  networks(name: string): readonly string[] {
+    const text = this.#env[name];
+    if (!text || text === 'false') return [];
+    const networks = text.split(',').map((part) => part.trim());
+    if (networks.every(isNetwork)) return Object.freeze(networks);
+    this.faults.push(
+      `${name} must be a list of networks such as loopback,uniquelocal or 10.0.0.0/8, not "${text}"`,
+    );
+    return [];
+  }
+
+  hostNames(name: string): readonly string[] {
+    const text = this.#env[name];
+    if (!text) return [];
+    const names = text.split(',').map((part) => part.trim());
+    if (names.every(isHostName)) return Object.freeze(names);
+    this.faults.push(
+      `${name} must be a list of host names without ports, such as shop.test,192.168.1.5, not "${text}"`,
+    );
+    return [];
   }
 
   databaseUrl(name: string): string | undefined {

@@ -1,27 +1,74 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
-import { AppError } from '../lib/errors.ts';
+import type { FastifyInstance } from 'fastify';
+
+import { AppError, type ProblemCode } from '../lib/errors.ts';
+import type { Metrics } from '../lib/metrics.ts';
 import { PROBLEM_TYPE, problemDocument } from './problem.ts';
 
 /** What Node's HTTP parser refuses, by its code; everything else is a malformed request. */
-const STATUSES: Record<string, [status: number, detail: string]> = {
-  HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request took too long to arrive'],
+const REFUSALS: Record<string, [code: ProblemCode, detail: string]> = {
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'The headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request took too long to arrive'],
 };
 
-/** Requests that are too broken to reach Fastify are answered in the same form as every other. */
-export function answerClientErrors(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, detail] = STATUSES[error.code ?? ''] ?? [400, 'The request is not valid HTTP'];
+/** For the answer to arrive, and for the other end to close. */
+const LINGER_MS = 2000;
+
+/** Answers what never becomes a request of Fastify's in the same form as all else: logged, counted, as a problem. */
+export function answerClientErrors(metrics: Metrics) {
+  const broken = new WeakSet<Duplex>();
+  return function (this: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    // Whatever follows what cannot be read cannot be read either.
+    if (broken.has(socket)) return;
+    broken.add(socket);
+    const [code, detail] = REFUSALS[error.code ?? ''] ?? [
+      'malformed_request',
+      'The request is not valid HTTP',
+    ];
+    const refuse = () => {
+      if (socket.writable) endWithProblem(this, metrics, socket, new AppError(code, detail));
+    };
+    // Requests that came before on this connection are answered before.
+    let awaited = 0;
+    for (const { request, raw } of this.underWayOn(socket)) {
+      // The body of this one is what cannot be read.
+      if (!request.raw.complete) continue;
+      awaited += 1;
+      raw.once('close', () => {
+        awaited -= 1;
+        if (awaited === 0) refuse();
+      });
+    }
+    if (awaited === 0) refuse();
+  };
+}
+
+/** CONNECT asks for a proxy. Node would close the connection without a word. */
+export function refuseTunnels(app: FastifyInstance, metrics: Metrics): void {
+  app.server.on('connect', (_request, socket) => {
+    endWithProblem(app, metrics, socket, new AppError('not_implemented', 'This service is no proxy'));
+  });
+}
+
+function endWithProblem(app: FastifyInstance, metrics: Metrics, socket: Duplex, error: AppError): void {
+  const { status, code } = error;
   const requestId = randomUUID();
-  const code = status === 408 ? 'request_timeout' : 'malformed_request';
-  const document = { ...problemDocument(new AppError(code, detail), requestId), status };
-  const body = JSON.stringify(document);
+  // A connection that was opened ahead and never used is no request.
+  if (!(socket instanceof Socket && socket.bytesRead === 0)) {
+    metrics.unreadableRequests.inc({ status });
+    app.log.info({ request_id: requestId, status, code }, 'refused what is no readable request');
+  }
+  const body = JSON.stringify(problemDocument(error, requestId));
+  // The other end may keep its half of the connection open for ever.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
   socket.end(
     [
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,

@@ -22,10 +22,6 @@ export function problemDocument(error: AppError, requestId: string): Record<stri
 /** The one place where errors become answers, and where unknown ones are logged, once. */
 export function renderErrors(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply));
-  app.setNotFoundHandler((request, reply) => {
-    const detail = `There is nothing at ${request.method} ${request.url.split('?')[0]}`;
-    return sendProblem(new AppError('not_found', detail), request, reply);
-  });
 }
 
 export function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
@@ -44,7 +40,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 /** Logs what is not the caller's doing. @returns what the caller may be told */
 export function reportFailure(error: unknown, request: FastifyRequest): AppError {
   const known = toKnownError(error, request);
-  if (known.status >= 500) {
+  // 501 is for what a caller asks and HTTP does not oblige anybody to know.
+  if (known.status >= 500 && known.status !== 501) {
     const line = { request_id: request.id, err: known.cause ?? error };
     request.log[known.status === 503 ? 'warn' : 'error'](line, known.message);
   }

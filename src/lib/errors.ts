@@ -9,6 +9,7 @@ export const problems = {
   missing_signature: { status: 401, title: 'Missing webhook signature' },
   invalid_signature: { status: 403, title: 'Invalid webhook signature' },
   stale_signature: { status: 403, title: 'Stale webhook signature' },
+  cross_site_request: { status: 403, title: 'Cross-site request refused' },
   not_found: { status: 404, title: 'Not found' },
   product_not_found: { status: 404, title: 'Product not found' },
   order_not_found: { status: 404, title: 'Order not found' },
@@ -26,10 +27,14 @@ export const problems = {
   version_mismatch: { status: 412, title: 'Precondition failed' },
   payload_too_large: { status: 413, title: 'Payload too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },
+  expectation_failed: { status: 417, title: 'Expectation failed' },
+  misdirected_request: { status: 421, title: 'Misdirected request' },
   validation_failed: { status: 422, title: 'Validation failed' },
   stock_out_of_range: { status: 422, title: 'Stock out of range' },
   total_out_of_range: { status: 422, title: 'Order total out of range' },
+  headers_too_large: { status: 431, title: 'Headers too large' },
   internal_error: { status: 500, title: 'Internal server error' },
+  not_implemented: { status: 501, title: 'Not implemented' },
   service_unavailable: { status: 503, title: 'Service unavailable' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

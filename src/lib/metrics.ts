@@ -39,6 +39,17 @@ function trafficMetrics(registers: Registry[]) {
       help: 'Log lines that stdout could not take: it was full, stood still or was gone',
       registers,
     }),
+    unreadableRequests: new Counter({
+      name: 'http_unreadable_requests_total',
+      help: 'What came in and was no readable HTTP request, by the status of its answer',
+      labelNames: ['status'] as const,
+      registers,
+    }),
+    connectionsDropped: new Counter({
+      name: 'http_connections_dropped_total',
+      help: 'Connections that were closed unheard, because there were too many',
+      registers,
+    }),
     batchSize: new Histogram({
       name: 'batch_size',
       help: 'Calls that shared one trip to the database',

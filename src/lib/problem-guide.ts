@@ -58,6 +58,13 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       'Look at both clocks, and send the event again with a new timestamp and signature: providers do so by themselves.',
     example: { detail: 'Webhook timestamp is more than 5 minutes off' },
   },
+  cross_site_request: {
+    means:
+      'A web page of another origin wants to change something. While the service has no keys, every page in the browser of its user could.',
+    remedy:
+      'Call the service from a page that it serves itself, or from a server, which sends neither `Origin` nor `Sec-Fetch-Site`.',
+    example: { detail: 'A web page of another origin may not change anything here' },
+  },
   not_found: {
     means: 'There is nothing at this path.',
     remedy:
@@ -171,6 +178,18 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
         'Send JSON with the header Content-Type: application/json, not application/x-www-form-urlencoded',
     },
   },
+  expectation_failed: {
+    means: 'The header `Expect` asks for something that this service does not know.',
+    remedy: 'Leave the header away, or send `Expect: 100-continue`.',
+    example: { detail: 'The only expectation that this service meets is 100-continue' },
+  },
+  misdirected_request: {
+    means:
+      'The service does not answer under the name in `Host`. While it has no keys, another name could be a web page that has made its own name point here.',
+    remedy:
+      'Call it as localhost, or name the host in the setting ALLOWED_HOSTS, without a port, for example the name of a tunnel.',
+    example: { detail: 'This service does not answer for shop.test; ALLOWED_HOSTS adds names' },
+  },
   validation_failed: {
     means: 'One or more values are not acceptable. Nothing is converted, rounded or left out in silence.',
     remedy:
@@ -197,11 +216,22 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     remedy: 'Divide the order into several.',
     example: { detail: 'The total of the order is above 9999999999.99' },
   },
+  headers_too_large: {
+    means: 'The first line and the headers of the request have more than 16 KB together.',
+    remedy: 'Send less in the query and the headers, on a new connection: this one is closed.',
+    example: { detail: 'The headers are too large' },
+  },
   internal_error: {
     means:
       'The service has a fault. The change was rolled back; the log of the service says more under the id of the request.',
     remedy: 'Report it with `request_id`. A call with an Idempotency-Key can be sent again.',
     example: { detail: 'Something went wrong on our side' },
+  },
+  not_implemented: {
+    means:
+      'The request asks for a part of HTTP that this service does not have: a proxy (CONNECT), or a coding of the body in transfer.',
+    remedy: 'Send the body with its length, or with `Transfer-Encoding: chunked` alone.',
+    example: { detail: 'The only transfer coding that this service reads is chunked' },
   },
   service_unavailable: {
     means: 'The database is away or busy, or the service is stopping.',

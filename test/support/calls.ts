@@ -1,6 +1,7 @@
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import type { Logger } from 'pino';
 
+import type { AppOptions } from '../../src/app.ts';
 import type { RequestEntry } from '../../src/http/request-line.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import type { TestDatabase } from './database.ts';
@@ -16,6 +17,8 @@ export interface TestServiceOptions {
   webhookSecrets?: readonly string[];
   clock?: Clock;
   orderTtlMinutes?: number;
+  /** Settings of the app, instead of those of a test. */
+  config?: Partial<AppOptions['config']>;
   /** Nothing is logged otherwise. */
   logger?: Logger;
   logRequest?: (entry: RequestEntry) => void;

@@ -60,7 +60,13 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     orderTtlMinutes: options.orderTtlMinutes ?? 0,
   });
   const app = await buildApp({
-    config: { webhookSecrets: options.webhookSecrets ?? [WEBHOOK_SECRET], trustProxy: false },
+    config: {
+      environment: 'test',
+      webhookSecrets: options.webhookSecrets ?? [WEBHOOK_SECRET],
+      trustProxy: [],
+      allowedHosts: [],
+      ...options.config,
+    },
     services,
     readiness: { isDraining: () => false, check: () => requireReady(own) },
     logger: options.logger ?? pino({ level: 'silent' }),

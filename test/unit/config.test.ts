@@ -36,7 +36,8 @@ test('without any setting: port 8000 on loopback, embedded database, pool of 10,
     webhookSecrets: [DEVELOPMENT_WEBHOOK_SECRET],
     orderTtlMinutes: 0,
     logLevel: 'info',
-    trustProxy: false,
+    trustProxy: [],
+    allowedHosts: [],
     drainSeconds: 0,
   });
   expect(DEVELOPMENT_WEBHOOK_SECRET).toBe('webhook-secret-key');
@@ -72,15 +73,19 @@ test('every wrong setting is named at once, one a line, with what is allowed', (
     LOG_LEVEL: 'loud',
     LOG_PRETTY: 'yes',
     TRUST_PROXY: 'maybe',
+    ALLOWED_HOSTS: 'http://shop.test',
+    HOST: '0.0.0.0',
     DRAIN_SECONDS: '-1',
     ORDER_TTL_MINUTES: '1.5',
     WEBHOOK_SECRET: 'whsec_!!!',
   });
   const named = [...message.matchAll(/\b[A-Z]+(?:_[A-Z]+)*\b(?= (?:must|starts))/g)].map(([name]) => name);
   expect(named.toSorted()).toEqual([
+    'ALLOWED_HOSTS',
     'DATABASE_POOL_SIZE',
     'DATABASE_URL',
     'DRAIN_SECONDS',
+    'HOST',
     'LOG_LEVEL',
     'LOG_PRETTY',
     'NODE_ENV',
@@ -115,8 +120,63 @@ describe('numbers are plain digits in their range', () => {
 });
 
 test('flags are true, false, 1 and 0', () => {
-  const flags = ['true', '1', 'false', '0'].map((TRUST_PROXY) => loadConfig({ TRUST_PROXY }).trustProxy);
+  const flags = ['true', '1', 'false', '0'].map((LOG_PRETTY) => loadConfig({ LOG_PRETTY }).logPretty);
   expect(flags).toEqual([true, true, false, false]);
+});
+
+describe('TRUST_PROXY is a list of networks', () => {
+  test.each<[string, string[]]>([
+    ['', []],
+    ['false', []],
+    ['loopback', ['loopback']],
+    ['loopback, uniquelocal', ['loopback', 'uniquelocal']],
+    ['10.0.0.0/8,192.168.1.1,fd00::/8,::1', ['10.0.0.0/8', '192.168.1.1', 'fd00::/8', '::1']],
+  ])('%j is taken', (TRUST_PROXY, networks) => {
+    expect(loadConfig({ TRUST_PROXY }).trustProxy).toEqual(networks);
+  });
+
+  // Each of them would believe an address that the caller has written.
+  test.each([
+    'true',
+    '1',
+    '2',
+    '0.0.0.0/0',
+    '::/0',
+    'everywhere',
+    '10.0.0.0/33',
+    '10.0.0.0/',
+    '10.0.0.0/8/8',
+    ',',
+  ])('%j is refused', (TRUST_PROXY) => {
+    expect(refusal({ TRUST_PROXY })).toContain('TRUST_PROXY must be a list of networks');
+    expect(refusal({ ...PRODUCTION, TRUST_PROXY })).toContain('TRUST_PROXY must be a list of networks');
+  });
+});
+
+describe('outside production, where everybody may use the service, it listens on loopback only', () => {
+  test.each(['127.0.0.1', '127.0.0.2', '::1', 'localhost', 'LOCALHOST'])('HOST=%s is taken', (HOST) => {
+    expect(loadConfig({ HOST }).host).toBe(HOST);
+  });
+
+  test.each(['0.0.0.0', '::', '192.168.1.5', 'shop.internal', '127.example'])(
+    'HOST=%s is refused',
+    (HOST) => {
+      expect(refusal({ HOST })).toContain('HOST must be 127.0.0.1, ::1 or localhost outside production');
+      expect(refusal({ HOST, NODE_ENV: 'test' })).toContain('HOST must be');
+      expect(loadConfig({ ...PRODUCTION, HOST }).host).toBe(HOST);
+    },
+  );
+});
+
+test('ALLOWED_HOSTS is a list of names without ports', () => {
+  expect(loadConfig({ ALLOWED_HOSTS: 'shop.test, 192.168.1.5,[::1]' }).allowedHosts).toEqual([
+    'shop.test',
+    '192.168.1.5',
+    '[::1]',
+  ]);
+  for (const ALLOWED_HOSTS of ['shop.test:80', '*', 'http://shop.test', 'a,,b', '-a']) {
+    expect(refusal({ ALLOWED_HOSTS })).toContain('ALLOWED_HOSTS must be a list of host names');
+  }
 });
 
 test('a wrong database URL is not repeated, because it may hold a password', () => {
