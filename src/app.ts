@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
 import { answerClientErrors, refuseTunnels } from './http/client-errors.ts';
+import { limitConnections } from './http/connections.ts';
 import { limitDuration } from './http/deadline.ts';
 import { serveDocs } from './http/docs.ts';
 import { checkFraming } from './http/framing.ts';
@@ -53,6 +54,7 @@ import { webhookRoutes } from './payments/webhook.routes.ts';
 import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
 import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
 import { productRoutes } from './products/product.routes.ts';
+import { shareAnswer } from './lib/shared-answer.ts';
 import type { Services } from './services.ts';
 
 /** The top of the ladder of timeouts (db/database.ts): the whole of a request, from the end of its headers on. */
@@ -60,6 +62,18 @@ const REQUEST_TIMEOUT_MS = 8000;
 /** Receiving a request: longer than any honest client needs, and checked often, for Node checks every 30 s at first. */
 const RECEIVE_TIMEOUT_MS = 10_000;
 const CONNECTIONS_CHECK_MS = 2000;
+/**
+ * A connection on which nothing moves, such as one whose client does not read its answers: they are kept in memory. Above
+ * the time to receive a request, which ends with an answer, and above the time of a whole request.
+ */
+const STANDSTILL_TIMEOUT_MS = 15_000;
+/**
+ * Ten times what a balancer keeps open to one instance. Each may hold a page of 1 MB and a body of 256 KB; more
+ * connections are closed unheard, and counted.
+ */
+const MAX_CONNECTIONS = 2000;
+/** Readiness and metrics cost milliseconds each, and their callers come every few seconds. */
+const SHARED_ANSWER_MS = 1000;
 /** Longer than the idle time of common load balancers (60 s), so that it is never us who closes first. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const BODY_LIMIT_BYTES = 256 * 1024;
@@ -72,6 +86,8 @@ export interface AppOptions {
   readiness: Readiness;
   logger: Logger;
   logRequest: (entry: RequestEntry) => void;
+  /** Limits that a test cannot wait for, instead of those above. */
+  limits?: { standstillMs?: number; maxConnections?: number; sharedAnswerMs?: number };
 }
 
 const schemas = [
@@ -107,7 +123,7 @@ const schemas = [
 
 /** The table of contents: everything that the service answers is registered here, by name. */
 export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, services, readiness, logger, logRequest } = options;
+  const { config, services, logger, logRequest, limits = {} } = options;
   const app = Fastify({
     // observeRequests writes the one line of each request. With `loggerInstance`, Fastify would listen to each response
     // for a line of its own; it gets its logger below.
@@ -119,6 +135,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     trustProxy: config.trustProxy.length === 0 ? false : [...config.trustProxy],
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: RECEIVE_TIMEOUT_MS,
+    connectionTimeout: limits.standstillMs ?? STANDSTILL_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     http: {
       headersTimeout: RECEIVE_TIMEOUT_MS,
@@ -145,6 +162,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
 
   // Node drops headers past 2,000 without a word, a key among them; their size is limited in any case.
   app.server.maxHeadersCount = 0;
+  limitConnections(app, limits.maxConnections ?? MAX_CONNECTIONS, services.metrics);
   refuseTunnels(app, services.metrics);
   renderErrors(app);
   observeRequests(app, services.metrics, logRequest);
@@ -158,8 +176,16 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   for (const schema of schemas) app.addSchema(schema);
   await collectOpenApi(app);
 
-  await app.register(api, { config, services, readiness });
-  await app.register(api, { config, services, readiness, prefix: '/api/v1' });
+  const readiness = {
+    ...options.readiness,
+    check: shareAnswer(options.readiness.check, limits.sharedAnswerMs ?? SHARED_ANSWER_MS),
+  };
+  const readMetrics = shareAnswer(
+    () => services.metrics.registry.metrics(),
+    limits.sharedAnswerMs ?? SHARED_ANSWER_MS,
+  );
+  await app.register(api, { config, services, readiness, readMetrics });
+  await app.register(api, { config, services, readiness, readMetrics, prefix: '/api/v1' });
   await serveDocs(app);
   return app;
 }
@@ -171,11 +197,15 @@ function hostRules({ environment, allowedHosts }: AppOptions['config']) {
   return { names, allowCrossSite: isProduction };
 }
 
-async function api(app: FastifyInstance, options: Omit<AppOptions, 'logger' | 'logRequest'>): Promise<void> {
-  const { config, services, readiness } = options;
+interface ApiOptions extends Pick<AppOptions, 'config' | 'services' | 'readiness'> {
+  readMetrics: () => Promise<string>;
+}
+
+async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
+  const { config, services, readiness, readMetrics } = options;
   const { products, orders, payments, inbox, exceptions, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
-  await app.register(generalRoutes, { readiness, metrics });
+  await app.register(generalRoutes, { readiness, readMetrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
   await app.register(inventoryRoutes, { inventory, audits });

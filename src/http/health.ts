@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
 import { AppError, isProblemCode, problems, unavailable } from '../lib/errors.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import { METRICS_TYPE } from '../lib/metrics.ts';
 import * as schemas from './health.schemas.ts';
 
 export interface Readiness {
@@ -11,10 +11,16 @@ export interface Readiness {
   readonly isDraining: () => boolean;
 }
 
+export interface GeneralRoutesOptions {
+  readiness: Readiness;
+  /** All metrics as text. */
+  readMetrics: () => Promise<string>;
+}
+
 /** What operators and load balancers ask. Only `/readyz` needs the database. */
-export const generalRoutes: FastifyPluginAsyncTypebox<{ readiness: Readiness; metrics: Metrics }> = async (
+export const generalRoutes: FastifyPluginAsyncTypebox<GeneralRoutesOptions> = async (
   app,
-  { readiness, metrics },
+  { readiness, readMetrics },
 ) => {
   app.get('/health', { schema: schemas.getHealth }, async () => ({
     status: 'healthy' as const,
@@ -30,7 +36,7 @@ export const generalRoutes: FastifyPluginAsyncTypebox<{ readiness: Readiness; me
   });
 
   app.get('/metrics', { schema: schemas.getMetrics }, async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+    reply.type(METRICS_TYPE).send(await readMetrics()),
   );
 
   app.get('/problems/:code', { schema: schemas.getProblemType }, async ({ params: { code } }) => {

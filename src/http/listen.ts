@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -17,7 +18,7 @@ export interface ListenAddress {
 export async function requireFreePort(address: ListenAddress): Promise<void> {
   const server = createServer();
   try {
-    server.listen({ ...address, exclusive: true });
+    server.listen({ host: await firstAddress(address.host), port: address.port, exclusive: true });
     await once(server, 'listening');
   } catch (error) {
     throw cannotListen(address, error);
@@ -29,10 +30,19 @@ export async function requireFreePort(address: ListenAddress): Promise<void> {
 /** @throws StartupError */
 export async function listen(app: FastifyInstance, address: ListenAddress): Promise<void> {
   try {
-    await app.listen({ ...address });
+    await app.listen({ host: await firstAddress(address.host), port: address.port });
   } catch (error) {
     throw cannotListen(address, error);
   }
+}
+
+/**
+ * The address to listen on for a name. A name such as `localhost` may have several, for which Fastify would open servers
+ * of its own that no limit, no drain and no error handler of ours reaches.
+ */
+export async function firstAddress(host: string): Promise<string> {
+  const { address } = await lookup(host, { order: 'ipv4first' });
+  return address;
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -2,6 +2,8 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 
 import { Histogram } from './histogram.ts';
 
+export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+
 /** Everything that `/metrics` shows. One registry an app, so that tests do not share counters. */
 export type Metrics = ReturnType<typeof createMetrics>;
 

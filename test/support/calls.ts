@@ -19,6 +19,8 @@ export interface TestServiceOptions {
   orderTtlMinutes?: number;
   /** Settings of the app, instead of those of a test. */
   config?: Partial<AppOptions['config']>;
+  limits?: AppOptions['limits'];
+  readiness?: AppOptions['readiness'];
   /** Nothing is logged otherwise. */
   logger?: Logger;
   logRequest?: (entry: RequestEntry) => void;

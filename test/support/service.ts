@@ -68,9 +68,11 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
       ...options.config,
     },
     services,
-    readiness: { isDraining: () => false, check: () => requireReady(own) },
+    readiness: options.readiness ?? { isDraining: () => false, check: () => requireReady(own) },
     logger: options.logger ?? pino({ level: 'silent' }),
     logRequest: options.logRequest ?? (() => undefined),
+    // What a test has just done shows at once.
+    limits: { sharedAnswerMs: 0, ...options.limits },
   });
   await app.ready();
 
