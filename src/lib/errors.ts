@@ -20,6 +20,7 @@ export const problems = {
   duplicate_sku: { status: 409, title: 'SKU already taken' },
   product_inactive: { status: 409, title: 'Product is not active' },
   insufficient_stock: { status: 409, title: 'Insufficient stock' },
+  total_changed: { status: 409, title: 'Total changed' },
   idempotency_key_reused: { status: 409, title: 'Idempotency key reused for another command' },
   idempotency_key_in_progress: { status: 409, title: 'Idempotency key in progress' },
   exception_already_resolved: { status: 409, title: 'Payment exception already resolved' },

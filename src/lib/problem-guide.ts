@@ -129,6 +129,20 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       shortages: [{ product_id: 1, available: 70, requested: 200 }],
     },
   },
+  total_changed: {
+    means:
+      'The total of the order is not the expected_total of the request: a price has changed meanwhile. Nothing was ordered.',
+    remedy: 'Show the buyer the new total, and send it as `expected_total` once the buyer agrees.',
+    members: {
+      expected_total: 'The total that the request expected',
+      total: 'What the order would cost now',
+    },
+    example: {
+      detail: 'The total is 64.98, not the expected 59.98',
+      expected_total: 59.98,
+      total: 64.98,
+    },
+  },
   idempotency_key_reused: {
     means: `This Idempotency-Key stands for another command that was carried out before. ${TAKEN_AS_IT_WAS}`,
     remedy:

@@ -1,7 +1,7 @@
 import { InsufficientStock, sellable } from '../inventory/stock-change.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import { AppError } from '../lib/errors.ts';
-import { MAX_AMOUNT, totalCents } from '../lib/money.ts';
+import { centsToDecimal, centsToNumber, MAX_AMOUNT, totalCents } from '../lib/money.ts';
 import type { NewOrder } from './order.ts';
 
 export interface OrderLine {
@@ -16,9 +16,10 @@ export interface AcceptedOrder {
 
 /**
  * Decides one order on products as they stand: all of it or nothing. Pure; the caller holds the locks.
- * An unknown product is told before an inactive one, and that before missing stock; a total that no column holds comes
- * last.
- * @returns the refusal product_not_found, product_inactive, insufficient_stock or total_out_of_range, if there is one
+ * An unknown product is told before an inactive one, and that before missing stock; a total that no column holds,
+ * or that is not the expected one, comes last.
+ * @returns the refusal product_not_found, product_inactive, insufficient_stock, total_out_of_range or total_changed, if
+ * there is one
  */
 export function decideOrder(
   order: NewOrder,
@@ -45,7 +46,16 @@ export function decideOrder(
   if (total === undefined) {
     return new AppError('total_out_of_range', `The total of the order is above ${MAX_AMOUNT}`);
   }
-  return { lines, totalCents: total };
+  const { expectedTotalCents = total } = order;
+  return expectedTotalCents === total
+    ? { lines, totalCents: total }
+    : totalChanged(expectedTotalCents, total);
+}
+
+function totalChanged(expectedCents: number, cents: number): AppError {
+  const [expected, total] = [centsToDecimal(expectedCents), centsToDecimal(cents)];
+  const fields = { expected_total: centsToNumber(expectedCents), total: centsToNumber(cents) };
+  return new AppError('total_changed', `The total is ${total}, not the expected ${expected}`, { fields });
 }
 
 function shortageOf(lines: readonly OrderLine[]): InsufficientStock | undefined {

@@ -5,7 +5,7 @@ import { sendPage } from '../http/pages.ts';
 import { ifMatchOf, sendVersioned } from '../http/preconditions.ts';
 import { callerOf } from '../http/request-context.ts';
 import { toEtag } from '../lib/versions.ts';
-import { toNewOrder, toOrderFilter } from './order-input.ts';
+import { orderCommand, toNewOrder, toOrderFilter } from './order-input.ts';
 import * as schemas from './order.schemas.ts';
 import type { OrderService } from './order.service.ts';
 
@@ -13,12 +13,16 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = 
   app.post('/orders', { schema: schemas.createOrder }, async (request, reply) => {
     const order = toNewOrder(request.body);
     if (request.query.dry_run === true) return reply.code(200).send(await orders.preview(order));
-    const key = idempotencyKeyOf(request.headers, '/orders', order);
+    const key = idempotencyKeyOf(request.headers, '/orders', orderCommand(order));
     const { result: placed, replayed } = await orders.place(order, callerOf(request), key);
     if (replayed) reply.header('idempotency-replayed', 'true');
     reply.header('location', `${app.prefix}/orders/${placed.id}`);
     return reply.code(201).header('etag', toEtag(placed.version)).send(placed);
   });
+
+  app.post('/orders/preview', { schema: schemas.previewOrder }, async (request, reply) =>
+    reply.send(await orders.preview(toNewOrder(request.body))),
+  );
 
   app.get('/orders', { schema: schemas.listOrders }, async (request, reply) => {
     const { limit, skip, sort, cursor } = request.query;

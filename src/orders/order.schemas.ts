@@ -13,12 +13,14 @@ import {
   nullable,
   nullableText,
   oneOf,
+  PriceInput,
   pageQuery,
   QUANTITY_MAX,
   ref,
   Timestamp,
   PeriodEnd,
 } from '../http/schemas.ts';
+import type { Refusal } from '../http/problem.schemas.ts';
 import { describeTransitions, orderStatuses } from './order-state.ts';
 
 const tags = ['Orders'];
@@ -83,6 +85,7 @@ const orderFields = {
 export const OrderSchema = Type.Object({ id: Id, ...orderFields }, { $id: 'Order', examples: [example] });
 
 export const OrderPreviewSchema = Type.Object(orderFields, {
+  $id: 'OrderPreview',
   description: 'What the order would be; it has no id, because nothing was placed',
   examples: [preview],
 });
@@ -105,6 +108,7 @@ export const CreateOrderBody = Type.Object(
       }),
     ),
     customer_email: Type.Optional(nullableText(254, { pattern: Email.pattern })),
+    expected_total: Type.Optional(PriceInput),
   },
   {
     $id: 'CreateOrder',
@@ -124,14 +128,9 @@ export const CreateOrderBody = Type.Object(
   },
 );
 
+/** An older spelling of `POST /orders/preview`. */
 export const CreateOrderQuery = Type.Object(
-  {
-    dry_run: Type.Optional(
-      Type.Boolean({
-        description: 'true: say what would happen (200 with the order, but no id), change nothing',
-      }),
-    ),
-  },
+  { dry_run: Type.Optional(Type.Boolean()) },
   { additionalProperties: false },
 );
 
@@ -185,6 +184,20 @@ export const OrderTransitionSchema = Type.Object(
   },
 );
 
+/** Of an order, placed or not. */
+const refusals: readonly Refusal[] = [
+  400,
+  'product_not_found',
+  'insufficient_stock',
+  'product_inactive',
+  'total_changed',
+  413,
+  415,
+  422,
+  'total_out_of_range',
+  503,
+];
+
 export const createOrder = {
   operationId: 'createOrder',
   summary: 'Place an order',
@@ -197,23 +210,25 @@ export const createOrder = {
   querystring: CreateOrderQuery,
   body: ref(CreateOrderBody),
   response: {
-    200: OrderPreviewSchema,
+    200: ref(OrderPreviewSchema),
     201: ref(OrderSchema),
   },
   undocumented: { query: ['dry_run'], statuses: [200] },
-  problems: [
-    400,
-    'product_not_found',
-    'insufficient_stock',
-    'product_inactive',
-    'idempotency_key_reused',
-    'idempotency_key_in_progress',
-    413,
-    415,
-    422,
-    'total_out_of_range',
-    503,
-  ],
+  problems: [...refusals, 'idempotency_key_reused', 'idempotency_key_in_progress'],
+} satisfies FastifySchema;
+
+export const previewOrder = {
+  operationId: 'previewOrder',
+  summary: 'Say what an order would be, without placing it',
+  description:
+    'Takes the body of an order, and answers with the order that it would make now, or with what would refuse it. ' +
+    'Nothing is reserved or written, so the next call may find another price or less stock: send its `total` along as ' +
+    '`expected_total`. An Idempotency-Key is ignored.',
+  tags,
+  querystring: NoQuery,
+  body: ref(CreateOrderBody),
+  response: { 200: ref(OrderPreviewSchema) },
+  problems: refusals,
 } satisfies FastifySchema;
 
 export const listOrders = {

@@ -37,6 +37,8 @@ export interface NewOrder {
   /** In the order of the request, each product once. */
   items: readonly RequestedItem[];
   customerEmail: string | null;
+  /** What the buyer was shown; undefined for whatever it costs. */
+  expectedTotalCents: number | undefined;
 }
 
 export interface OrderFilter {

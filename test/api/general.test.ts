@@ -120,6 +120,7 @@ describe('/metrics', () => {
     const calls = async () => {
       await service.call('POST', '/orders', order, { 'idempotency-key': 'metrics' });
       await service.call('POST', '/orders', order, { 'idempotency-key': 'metrics' });
+      await service.call('POST', '/orders/preview', order);
       await service.call('POST', '/orders?dry_run=true', order);
       await service.call('POST', '/orders', order);
     };

@@ -99,6 +99,23 @@ describe('the same command in another spelling is the same command', () => {
     }
   });
 
+  test('items in another order; the replay is the first answer, with its own order of items', async () => {
+    const [a, b] = [await service.createProduct(), await service.createProduct()];
+    const items = [a, b, { id: product_id }].map(({ id }, index) => ({
+      product_id: id,
+      quantity: index + 1,
+    }));
+    const first = await post('/orders', { items });
+    expect(first.status).toBe(201);
+    for (const other of [items.toReversed(), [items[1], items[0], items[2]], items]) {
+      const again = await post('/orders', { items: other });
+      expect([again.status, again.headers[REPLAYED], again.text]).toEqual([201, 'true', first.text]);
+    }
+    const swapped = items.map((item, index) => ({ ...item, quantity: 3 - index }));
+    expect(await post('/orders', { items: swapped })).toBeProblem(409, 'idempotency_key_reused');
+    expect(await post('/orders', { items, expected_total: 60 })).toBeProblem(409, 'idempotency_key_reused');
+  });
+
   test('a product: 29.99, "29.99" and 2999e-2; defaults that are written out', async () => {
     const product = { sku: `SAME-${key}`, name: 'x', price: 29.99, stock: 1 };
     const first = await post('/products', product);

@@ -9,8 +9,8 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-function order(body: unknown, query = '') {
-  return service.call('POST', `/orders${query}`, body);
+function order(body: unknown, rest = '') {
+  return service.call('POST', `/orders${rest}`, body);
 }
 
 async function stockOf(id: number) {
@@ -153,12 +153,12 @@ test('a SKU that is renamed in the middle of an order keeps the ledger right', a
   await expectStockAddsUp(service.database);
 });
 
-describe('?dry_run=true', () => {
+describe.each(['/preview', '?dry_run=true'])('POST /orders%s', (way) => {
   test('answers 200 with the same order but no id, no Location and no ETag, and changes nothing', async () => {
     const { id: product_id } = await service.createProduct({ price: 5, stock: 10 });
     const body = { product_id, quantity: 4, customer_email: 'ada@example.com' };
     const before = [await rowCounts(), await stockOf(product_id)];
-    const preview = await order(body, '?dry_run=true');
+    const preview = await order(body, way);
     expect(preview.status).toBe(200);
     expect(preview.headers).not.toHaveProperty('location');
     expect(preview.headers).not.toHaveProperty('etag');
@@ -173,31 +173,29 @@ describe('?dry_run=true', () => {
   test('ignores the key: the same key afterwards places an order, and 10 previews of it stay previews', async () => {
     const { id: product_id } = await service.createProduct();
     const body = { product_id, quantity: 1 };
-    const key = { 'idempotency-key': 'dry' };
+    const key = { 'idempotency-key': `dry${way.length}` };
     const statuses = [];
     for (let i = 0; i < 10; i++) {
       statuses.push(
-        (await service.call('POST', '/orders?dry_run=true', { product_id, quantity: i + 1 }, key)).status,
+        (await service.call('POST', `/orders${way}`, { product_id, quantity: i + 1 }, key)).status,
       );
     }
     expect(statuses).toEqual(Array.from({ length: 10 }, () => 200));
     const placed = await service.call('POST', '/orders', body, key);
     expect([placed.status, placed.headers['idempotency-replayed']]).toEqual([201, undefined]);
-    expect((await service.call('POST', '/orders?dry_run=true', body, key)).status).toBe(200);
+    expect((await service.call('POST', `/orders${way}`, body, key)).status).toBe(200);
   });
 
   test('refuses what an order would refuse, in the same words', async () => {
     const { id: product_id } = await service.createProduct({ stock: 1 });
     const detail = 'Insufficient stock. Available: 1, Requested: 2';
-    expect(await order({ product_id, quantity: 2 }, '?dry_run=true')).toBeProblem(
-      409,
-      'insufficient_stock',
-      detail,
-    );
-    const unknown = await order({ product_id: 999_999, quantity: 2 }, '?dry_run=true');
+    expect(await order({ product_id, quantity: 2 }, way)).toBeProblem(409, 'insufficient_stock', detail);
+    const unknown = await order({ product_id: 999_999, quantity: 2 }, way);
     expect(unknown).toBeProblem(404, 'product_not_found', 'Product not found');
   });
+});
 
+describe('?dry_run', () => {
   test('dry_run=false places the order; another word is 422', async () => {
     const { id: product_id } = await service.createProduct();
     expect((await order({ product_id, quantity: 1 }, '?dry_run=false')).status).toBe(201);

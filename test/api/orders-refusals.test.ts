@@ -173,3 +173,42 @@ describe('customer_email is a form check', () => {
     expect(answer).toHaveFaults('body/customer_email');
   });
 });
+
+describe('expected_total', () => {
+  test.each(['', '/preview'])('POST /orders%s: 59.98 as expected, as a number or as text', async (rest) => {
+    const { id: product_id } = await service.createProduct({ price: 29.99 });
+    for (const expected_total of [59.98, '59.98']) {
+      const body = { product_id, quantity: 2, expected_total };
+      const answer = await service.call('POST', `/orders${rest}`, body);
+      expect([answer.status, answer.body.total]).toEqual([rest === '' ? 201 : 200, 59.98]);
+      expect(answer.body).not.toHaveProperty('expected_total');
+    }
+  });
+
+  test.each(['', '/preview'])(
+    'POST /orders%s: another total is 409 with both, and nothing is written',
+    async (rest) => {
+      const { id: product_id } = await service.createProduct({ price: 29.99 });
+      await service.call('PATCH', `/products/${product_id}`, { price: 30 });
+      const body = { product_id, quantity: 2, expected_total: 59.98 };
+      const key = { 'idempotency-key': `total-${product_id}` };
+      const answer = await service.call('POST', `/orders${rest}`, body, key);
+      expect(answer).toBeProblem(409, 'total_changed', 'The total is 60.00, not the expected 59.98');
+      expect(answer.body).toMatchObject({ expected_total: 59.98, total: 60 });
+      expect((await service.call('GET', `/products/${product_id}`)).body.reserved).toBe(0);
+      const agreed = await service.call('POST', '/orders', { ...body, expected_total: 60 }, key);
+      expect([agreed.status, agreed.headers['idempotency-replayed']]).toEqual([201, undefined]);
+    },
+  );
+
+  test('too little stock comes before another total', async () => {
+    const { id: product_id } = await service.createProduct({ stock: 1 });
+    const answer = await service.call('POST', '/orders', { product_id, quantity: 2, expected_total: 1 });
+    expect(answer).toBeProblem(409, 'insufficient_stock');
+  });
+
+  test.each([0, -1, 1.001, '1.001', 'much', null, true, [1]])('%j: 422', async (expected_total) => {
+    const answer = await service.call('POST', '/orders', { product_id: 1, quantity: 1, expected_total });
+    expect(answer).toHaveFaults('body/expected_total');
+  });
+});

@@ -26,6 +26,7 @@ export async function place(
   const order = {
     items: items.map(([productId, quantity]) => ({ productId, quantity })),
     customerEmail: email,
+    expectedTotalCents: undefined,
   };
   const named = key && { scope: '', key, fingerprint: fingerprintOf('POST', '/orders', order) };
   try {
