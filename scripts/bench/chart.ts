@@ -1,14 +1,12 @@
 import type { Row } from './goals.ts';
 import { formatFigure, formatMark, formatValue } from './figures.ts';
+import { INK, panel, SOFT, text, WIDTH } from './svg.ts';
 
 /*
  * The chart of the results, written by hand as SVG. Each group of bars has its own scale, chosen so that its goal stands
  * at the same place in all of them: what reaches the line has reached the goal. Where less is better, the line is what
  * must hold, and a bar should stay short of it.
- *
- * The panel is white, so that it reads the same on a light page and on a dark one.
  */
-const WIDTH = 960;
 const LEFT = 210;
 const BAR_AREA = 430;
 const MARK_AT = 0.72;
@@ -22,8 +20,6 @@ const COLORS = {
   ok: '#0969da',
   missed: '#cf222e',
   shape: '#8c959f',
-  ink: '#1f2328',
-  soft: '#59636e',
   track: '#eff2f5',
 } as const;
 
@@ -48,14 +44,7 @@ export function toChart(rows: readonly Row[], { title, notes }: ChartText): stri
     y += 8;
   }
   const height = y + 20;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escapeXml(title)}" font-family="system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif">
-<rect x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8" fill="#ffffff" stroke="#d1d9e0"/>
-${text(24, 38, title, { size: 20, weight: 600 })}
-${notes.map((note, index) => text(24, 60 + index * 17, note, { size: 12, color: COLORS.soft })).join('\n')}
-${drawLegend(TOP - 12)}
-${parts.join('\n')}
-</svg>
-`;
+  return panel({ title, notes, height }, [drawLegend(TOP - 12), ...parts]);
 }
 
 function groupsOf(rows: readonly Row[]): Map<string, Row[]> {
@@ -86,7 +75,7 @@ function drawHeading(group: string, members: readonly Row[], y: number): string 
       : `must hold ${formatMark(row, row.mustHold)} · goal ${formatMark(row, row.goal)}${row.better === 'less' ? ' · less is better' : ''}`;
   return [
     text(24, y + 24, group, { size: 13, weight: 600 }),
-    text(WIDTH - 24, y + 24, marks, { size: 11, color: COLORS.soft, anchor: 'end' }),
+    text(WIDTH - 24, y + 24, marks, { size: 11, color: SOFT, anchor: 'end' }),
   ].join('\n');
 }
 
@@ -98,11 +87,11 @@ function drawBar(row: Row, scale: number, y: number): string {
   const barY = y + (ROW_HEIGHT - BAR_HEIGHT) / 2;
   const textY = y + ROW_HEIGHT / 2 + 4;
   return [
-    text(LEFT - 12, textY, row.label, { size: 12, color: COLORS.soft, anchor: 'end' }),
+    text(LEFT - 12, textY, row.label, { size: 12, color: SOFT, anchor: 'end' }),
     `<rect x="${LEFT}" y="${barY}" width="${BAR_AREA}" height="${BAR_HEIGHT}" rx="2" fill="${COLORS.track}"/>`,
     `<rect x="${LEFT}" y="${barY}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2" fill="${color}"/>`,
     text(LEFT + BAR_AREA + 12, textY, formatValue(row), { size: 13, weight: 600 }),
-    text(WIDTH - 24, textY, figures, { size: 11, color: COLORS.soft, anchor: 'end' }),
+    text(WIDTH - 24, textY, figures, { size: 11, color: SOFT, anchor: 'end' }),
   ].join('\n');
 }
 
@@ -126,39 +115,19 @@ function drawLegend(y: number): string {
   ] as const;
   const boxes = entries.map(([kind, label], index) => {
     const x = 24 + index * 150;
-    return `<rect x="${x}" y="${y - 9}" width="10" height="10" rx="2" fill="${COLORS[kind]}"/>${text(x + 15, y, label, { size: 11, color: COLORS.soft })}`;
+    return `<rect x="${x}" y="${y - 9}" width="10" height="10" rx="2" fill="${COLORS[kind]}"/>${text(x + 15, y, label, { size: 11, color: SOFT })}`;
   });
   const x = 24 + entries.length * 150;
   return [
     ...boxes,
     line(x, y - 10, y + 2, true),
-    text(x + 7, y, 'must hold', { size: 11, color: COLORS.soft }),
+    text(x + 7, y, 'must hold', { size: 11, color: SOFT }),
     line(x + 75, y - 10, y + 2, false),
-    text(x + 82, y, 'goal', { size: 11, color: COLORS.soft }),
+    text(x + 82, y, 'goal', { size: 11, color: SOFT }),
   ].join('\n');
 }
 
 function line(x: number, y1: number, y2: number, dashed: boolean): string {
   const dashes = dashed ? ' stroke-dasharray="3 2"' : '';
-  return `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${y1}" y2="${y2}" stroke="${COLORS.ink}" stroke-width="1.5"${dashes}/>`;
-}
-
-export interface TextStyle {
-  size: number;
-  weight?: number;
-  color?: string;
-  anchor?: 'start' | 'middle' | 'end';
-}
-
-export function text(x: number, y: number, content: string, style: TextStyle): string {
-  const { size, weight = 400, color = COLORS.ink, anchor = 'start' } = style;
-  return `<text x="${x}" y="${y}" font-size="${size}" font-weight="${weight}" fill="${color}" text-anchor="${anchor}">${escapeXml(content)}</text>`;
-}
-
-function escapeXml(content: string): string {
-  return content
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
+  return `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${y1}" y2="${y2}" stroke="${INK}" stroke-width="1.5"${dashes}/>`;
 }

@@ -3,6 +3,8 @@ import '../../src/lib/tick-shape.ts';
 
 import Fastify from 'fastify';
 
+import { serveParent } from '../support/serve-parent.ts';
+
 /** A bare Fastify: no schema, no database, no log. What HTTP and JSON alone cost. */
 const { product, order } = JSON.parse(process.argv[2] ?? '{}') as { product: object; order: object };
 
@@ -10,7 +12,4 @@ const app = Fastify();
 app.get('/products/:id', async () => product);
 app.post('/orders', async (_request, reply) => reply.code(201).send(order));
 
-process.on('disconnect', () => process.exit());
-await app.listen({ host: '127.0.0.1', port: 0 });
-const address = app.server.address();
-process.send?.(typeof address === 'object' ? address?.port : undefined);
+await serveParent(app);

@@ -11,6 +11,13 @@ export function formatValue(row: Row): string {
   return row.isRatio ? formatRatio(row.value) : formatFigure(row, row.value);
 }
 
+export function formatSpread(row: Row): string {
+  const [lowest, highest] = row.spread;
+  return lowest === highest
+    ? ''
+    : `${formatValue({ ...row, value: lowest })} – ${formatValue({ ...row, value: highest })}`;
+}
+
 export function formatMark(row: Row, mark: number | undefined): string {
   if (mark === undefined) return '';
   const sign = row.better === 'more' ? '≥' : '≤';

@@ -1,18 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import type pg from 'pg';
-
-import type { ClosingStack } from '../../src/lib/shutdown.ts';
-import type { Children } from '../support/children.ts';
-import { connect } from '../support/postgres.ts';
-import { type ServiceProcess, startService } from '../support/service-process.ts';
-import type { LoadGenerator } from './load-generator.ts';
-import { compare, GROWTH, type Row } from './goals.ts';
+import type { Bench } from './bench.ts';
+import { compare, GROWTH, p50, type Row } from './goals.ts';
 import type { LoadRequest } from './http-load.ts';
-import { faultsOf, measureHttp, orderRequest, readRequest } from './measure.ts';
-import type { BenchPostgres } from './postgres.ts';
-import type { Measurements } from './rounds.ts';
-import { checkStock, createProducts } from './service.ts';
+import type { Measurements } from './measure.ts';
+import { orderRequest, readRequest } from './requests.ts';
+import { Rounds } from './rounds.ts';
+import { Shop } from './shop.ts';
 
 /*
  * What data costs: two services side by side on one PostgreSQL, one with next to no orders, one with millions, asked the
@@ -25,17 +19,6 @@ const READ_IDS = 1000;
 const CHUNK = 200_000;
 const CONNECTIONS = [1, 50] as const;
 
-export interface GrowthOptions {
-  postgres: BenchPostgres;
-  children: Children;
-  generator: LoadGenerator;
-  opened: ClosingStack;
-  orders: number;
-  rounds: number;
-  measureMs: number;
-  say: (text: string) => void;
-}
-
 export interface GrowthOutcome {
   orders: number;
   rows: Row[];
@@ -43,76 +26,50 @@ export interface GrowthOutcome {
   faults: string[];
 }
 
-interface Side {
-  name: 'empty' | 'filled';
-  service: ServiceProcess;
-  client: pg.Client;
-  productIds: number[];
-  /** Orders there are, and so orders acknowledged. */
-  orders: number;
-}
+const SIDES = ['empty', 'filled'] as const;
+const WORKS = ['order', 'read order', 'read product'] as const;
 
-export async function measureGrowth(options: GrowthOptions): Promise<GrowthOutcome> {
-  const { orders, rounds, measureMs, generator, say } = options;
-  const sides = [await open('empty', FEW_ORDERS, options), await open('filled', orders, options)];
-  const measurements: Measurements = new Map();
-  const faults: string[] = [];
-  const works = ['order', 'read order', 'read product'] as const;
-
-  const measure = async (side: Side, work: (typeof works)[number], connections: number) => {
-    const requests = requestsFor(work, side);
-    const run = { target: side.service, requests, connections, measureMs };
-    const outcome = await measureHttp(generator, run);
-    side.orders += outcome.answers['201'] ?? 0;
-    const name = `${side.name}.${work}.${connections}`;
-    faults.push(...faultsOf(outcome).map((fault) => `${name}: ${fault}`));
-    return { name, measurement: outcome.measurement };
-  };
-
-  for (let round = 0; round <= rounds; round += 1) {
-    for (const work of works) {
-      for (const connections of CONNECTIONS) {
-        for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
-          const { name, measurement } = await measure(side, work, connections);
-          // The first round is the warm-up of both.
-          if (round === 0) continue;
-          measurements.set(name, [...(measurements.get(name) ?? []), measurement]);
-          say(`growth ${round}   ${name.padEnd(24)} p50 ${measurement.latencyMs.p50.toFixed(2)} ms`);
-        }
-      }
-    }
-  }
-  for (const side of sides) {
-    const wrong = await checkStock(side.client, side.orders);
-    faults.push(...wrong.map((fault) => `${side.name}: ${fault}`));
-    await side.service.stop();
-  }
-  const rows = works.flatMap((work) =>
+export async function measureGrowth(
+  bench: Bench,
+  options: { orders: number; rounds: number; measureMs: number },
+): Promise<GrowthOutcome> {
+  const { orders, measureMs } = options;
+  const shops = [await open(bench, 'empty', FEW_ORDERS), await open(bench, 'filled', orders)] as const;
+  const steps = WORKS.flatMap((work) =>
     CONNECTIONS.flatMap((connections) =>
-      compare(measurements, GROWTH, {
+      shops.map((shop, side) =>
+        shop.step(`${SIDES[side]}.${work}.${connections}`, () => ({
+          connections,
+          requests: requestsFor(work, shop),
+        })),
+      ),
+    ),
+  );
+  const rounds = new Rounds(bench, { steps, measureMs, client: shops[0].client });
+  await rounds.warmUp();
+  await rounds.run(options.rounds);
+  for (const { service } of shops) await service.stop();
+  const rows = WORKS.flatMap((work) =>
+    CONNECTIONS.flatMap((connections) =>
+      compare(rounds.measurements, GROWTH, {
         label: `${work}, ${connections} conn.`,
         peer: `empty.${work}.${connections}`,
         service: `filled.${work}.${connections}`,
-        figure: ({ latencyMs }) => latencyMs.p50,
-        judged: true,
+        figure: p50,
       }),
     ),
   );
-  return { orders, rows, measurements, faults };
+  return { orders, rows, measurements: rounds.measurements, faults: rounds.faults };
 }
 
-async function open(name: Side['name'], orders: number, options: GrowthOptions): Promise<Side> {
-  const { postgres, children, opened, say } = options;
-  const databaseUrl = await postgres.createDatabase(name);
-  const service = await startService(children, { DATABASE_URL: databaseUrl });
-  const productIds = await createProducts(service.url, PRODUCTS);
-  const client = await connect(databaseUrl, opened, 'bench');
-  await fill(client, productIds, orders, say);
-  return { name, service, client, productIds, orders };
+async function open(bench: Bench, name: string, orders: number): Promise<Shop> {
+  const shop = await Shop.open(bench, { name, products: PRODUCTS });
+  await fill(shop, orders, bench.say);
+  return shop;
 }
 
-function requestsFor(work: string, { productIds, orders }: Side): LoadRequest[] {
-  if (work === 'order') return productIds.slice(0, 50).map((id) => orderRequest(id));
+function requestsFor(work: (typeof WORKS)[number], { productIds, orders }: Shop): LoadRequest[] {
+  if (work === 'order') return productIds.slice(0, 50).map(orderRequest);
   if (work === 'read product') return productIds.map((id) => readRequest(`/products/${id}`));
   // Spread evenly over all there are, so that old pages are read as well as new ones.
   return Array.from({ length: READ_IDS }, (_, index) =>
@@ -151,7 +108,8 @@ const COUNTERS = `
     from (select product_id, count(*) as sold from order_items group by product_id) s
    where s.product_id = p.id`;
 
-async function fill(client: pg.Client, productIds: number[], orders: number, say: (text: string) => void) {
+async function fill(shop: Shop, orders: number, say: Bench['say']): Promise<void> {
+  const { client, productIds } = shop;
   for (let first = 1; first <= orders; first += CHUNK) {
     const last = Math.min(orders, first + CHUNK - 1);
     const values = [first, last, orders, productIds];
@@ -169,4 +127,5 @@ async function fill(client: pg.Client, productIds: number[], orders: number, say
   await client.query('vacuum (analyze)');
   await client.query('checkpoint');
   await sleep(1000);
+  shop.orders = orders;
 }

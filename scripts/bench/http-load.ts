@@ -1,5 +1,7 @@
 import autocannon, { type Client, type Request } from 'autocannon';
 
+import { type Latency, summarize } from './statistics.ts';
+
 /*
  * One run of load over HTTP: a number of connections, each with one request under way at any time.
  *
@@ -15,16 +17,12 @@ export interface LoadSpec {
   connections: number;
   warmupMs: number;
   measureMs: number;
-  /** Each connection sends all of them, over and over, in a random order of its own. */
   requests: LoadRequest[];
-}
-
-export interface Latency {
-  mean: number;
-  p50: number;
-  p95: number;
-  p99: number;
-  max: number;
+  /**
+   * Each request is sent once, by one of the connections, and the load ends when all are answered. Otherwise every
+   * connection sends all of them, over and over, in a random order of its own.
+   */
+  once?: boolean;
 }
 
 export interface LoadResult {
@@ -55,20 +53,24 @@ export interface LoadHooks {
 const ANSWER_TIMEOUT_S = 10;
 
 export async function runLoad(spec: LoadSpec, hooks: LoadHooks = {}): Promise<LoadResult> {
+  const { requests, once = false } = spec;
+  const connections = once ? Math.min(spec.connections, requests.length) : spec.connections;
   const clients: Client[] = [];
   const counter = new Counter();
   const finished = new Promise<void>((resolve, reject) => {
     const tracker = autocannon(
       {
         url: spec.url,
-        connections: spec.connections,
+        connections,
         // Longer than it can last: the load is ended below, by closing every connection after its answer.
         duration: (spec.warmupMs + spec.measureMs) / 1000 + 4 * ANSWER_TIMEOUT_S,
         sampleInt: 50,
         timeout: ANSWER_TIMEOUT_S,
         setupClient: (client) => {
-          client.setRequests(shuffled(spec.requests));
-          clients.push(client);
+          const number = clients.push(client) - 1;
+          const share = requests.filter((_, index) => !once || index % connections === number);
+          client.setRequests(shuffled(share));
+          if (once) client.responseMax = share.length;
         },
       },
       (error) => (error ? reject(error) : resolve()),
@@ -79,7 +81,11 @@ export async function runLoad(spec: LoadSpec, hooks: LoadHooks = {}): Promise<Lo
     tracker.on('reqError', () => counter.lose());
     tracker.on('error', reject);
   });
-  const measurement = measure(spec, counter, hooks).finally(() => {
+  const over = new AbortController();
+  const end = () => over.abort();
+  finished.then(end, end);
+  const signal = AbortSignal.any([over.signal, ...(hooks.signal ? [hooks.signal] : [])]);
+  const measurement = measure(spec, counter, { ...hooks, signal }).finally(() => {
     for (const client of clients) client.responseMax = 1;
   });
   const [result] = await Promise.all([measurement, finished]);
@@ -166,19 +172,6 @@ class Counter {
 
 function rate(count: number, elapsedMs: number): number {
   return (count * 1000) / elapsedMs;
-}
-
-export function summarize(values: readonly number[]): Latency {
-  const sorted = Float64Array.from(values).toSorted();
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  const sum = sorted.reduce((total, value) => total + value, 0);
-  return {
-    mean: sorted.length === 0 ? 0 : sum / sorted.length,
-    p50: at(0.5),
-    p95: at(0.95),
-    p99: at(0.99),
-    max: at(1),
-  };
 }
 
 function shuffled<T>(items: readonly T[]): T[] {

@@ -1,12 +1,9 @@
-import { text } from './chart.ts';
 import type { LoadSecond } from './http-load.ts';
+import { GRID, panel, SOFT, text, WIDTH } from './svg.ts';
 
-const WIDTH = 960;
 const LEFT = 76;
 const RIGHT = 24;
 const PLOT_HEIGHT = 190;
-const GRID = '#d1d9e0';
-const SOFT = '#59636e';
 const GRID_LINES = 4;
 
 interface Series {
@@ -26,14 +23,10 @@ export function toLoadChart(title: string, note: string, seconds: readonly LoadS
     { label: 'p50', color: '#1a7f37', values: seconds.map(({ latencyMs }) => latencyMs.p50) },
   ];
   const height = 110 + 2 * (PLOT_HEIGHT + 70);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" font-family="system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif">
-<rect x="0.5" y="0.5" width="${WIDTH - 1}" height="${height - 1}" rx="8" fill="#ffffff" stroke="#d1d9e0"/>
-${text(24, 38, title, { size: 20, weight: 600 })}
-${text(24, 60, note, { size: 12, color: SOFT })}
-${drawPlot('Requests per second', rates, 110)}
-${drawPlot('Latency, ms', latencies, 110 + PLOT_HEIGHT + 70)}
-</svg>
-`;
+  return panel({ title, notes: [note], height }, [
+    drawPlot('Requests per second', rates, 110),
+    drawPlot('Latency, ms', latencies, 110 + PLOT_HEIGHT + 70),
+  ]);
 }
 
 function drawPlot(title: string, series: readonly Series[], top: number): string {

@@ -1,6 +1,6 @@
 import { expectStatus, type Order, type Product, type ServiceClient } from '../support/service-client.ts';
 import type { LoadRequest } from './http-load.ts';
-import { orderRequest, readRequest } from './measure.ts';
+import { orderRequest, readRequest } from './requests.ts';
 
 /** Products of this run alone, so that every piece of them can be accounted for. */
 const PRODUCTS = 20;

@@ -1,7 +1,7 @@
-import type { LoadGenerator } from './load-generator.ts';
-import type { Latency, LoadRequest } from './http-load.ts';
+import type { Bench } from './bench.ts';
+import type { LoadSpec } from './http-load.ts';
 import { busySince, cpuTimes, processCpuMs } from './machine.ts';
-import type { Target } from './peers.ts';
+import type { Latency } from './statistics.ts';
 
 export interface Measurement {
   perSecond: number;
@@ -13,62 +13,45 @@ export interface Measurement {
   machineBusy?: number;
 }
 
-export interface HttpRun {
-  target: Target;
-  requests: LoadRequest[];
-  connections: number;
-  measureMs: number;
+/** All measurements by name, one for each round. */
+export type Measurements = Map<string, Measurement[]>;
+
+/** One thing to measure, for as long as it is told. */
+export interface Step {
+  name: string;
+  run: (measureMs: number) => Promise<{ measurement: Measurement; faults: readonly string[] }>;
 }
 
-export interface HttpOutcome {
-  measurement: Measurement;
-  answers: Record<string, number>;
-  lost: number;
+/** A process that answers HTTP. */
+export interface Target {
+  url: string;
+  pid: number;
 }
+
+export type HttpLoad = Pick<LoadSpec, 'connections' | 'requests' | 'once'>;
 
 /** Sockets, prepared statements and the first batches are not what is measured. */
-const WARMUP_MS = 500;
+export const WARMUP_MS = 500;
 
-export async function measureHttp(generator: LoadGenerator, run: HttpRun): Promise<HttpOutcome> {
-  const { target, requests, connections, measureMs } = run;
+/** @returns the measurement, how often each status was answered, and what was answered wrongly or not at all */
+export async function measureHttp({ generator }: Bench, target: Target, load: HttpLoad, measureMs: number) {
   const startedAt = performance.now();
   const machine = cpuTimes();
   const before = await processCpuMs(target.pid);
-  const spec = { url: target.url, connections, warmupMs: WARMUP_MS, measureMs, requests };
-  const result = await generator.run(spec);
+  const result = await generator.run({ ...load, url: target.url, warmupMs: WARMUP_MS, measureMs });
   const after = await processCpuMs(target.pid);
   const elapsedMs = performance.now() - startedAt;
-  return {
-    measurement: {
-      perSecond: result.requestsPerSecond,
-      latencyMs: result.latencyMs,
-      generatorCores: result.generatorCores,
-      targetCores: before === undefined || after === undefined ? undefined : (after - before) / elapsedMs,
-      machineBusy: busySince(machine),
-    },
-    answers: result.answers,
-    lost: result.lost,
-  };
-}
-
-export function orderRequest(productId: number): LoadRequest {
-  return {
-    method: 'POST',
-    path: '/orders',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ product_id: productId, quantity: 1 }),
-  };
-}
-
-export function readRequest(path: string): LoadRequest {
-  return { method: 'GET', path };
-}
-
-/** Answers other than 200 and 201, and requests that got none. */
-export function faultsOf(outcome: HttpOutcome): string[] {
-  const faults = Object.entries(outcome.answers)
+  const { requestsPerSecond: perSecond, latencyMs, generatorCores, answers, lost } = result;
+  const targetCores = before === undefined || after === undefined ? undefined : (after - before) / elapsedMs;
+  const measurement = { perSecond, latencyMs, generatorCores, targetCores, machineBusy: busySince(machine) };
+  const faults = Object.entries(answers)
     .filter(([status]) => status !== '200' && status !== '201')
     .map(([status, count]) => `${count} answers ${status}`);
-  if (outcome.lost > 0) faults.push(`${outcome.lost} requests without an answer`);
-  return faults;
+  if (lost > 0) faults.push(`${lost} requests without an answer`);
+  return { measurement, answers, faults };
+}
+
+/** For a peer, of which nothing but right answers is asked. */
+export function httpStep(bench: Bench, name: string, target: Target, load: HttpLoad): Step {
+  return { name, run: (measureMs) => measureHttp(bench, target, load, measureMs) };
 }

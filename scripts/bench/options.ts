@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+
 import { readArguments, readNumber, readWholeNumber, UsageError } from '../support/arguments.ts';
 
 export interface BenchOptions {
@@ -7,6 +10,8 @@ export interface BenchOptions {
   connections: readonly number[];
   /** Orders in the database that is compared with an empty one; 0: no comparison. */
   growthOrders: number;
+  /** Another built checkout of this project, to be compared with instead of the peers. */
+  against: string | undefined;
 }
 
 const MODES = {
@@ -28,12 +33,20 @@ export const BENCH_USAGE = `Measures how fast the service is, as ratios to what 
   --full        five long rounds, and growth to 10 million orders
   --growth      also compare with a database of a million orders
   --rounds <n>  --seconds <n>
+  --against <dir>   instead of the peers, compare with the service of another built checkout of this project, in turn:
+                    what a change costs
 
   BENCH_DATABASE_URL   an administrator's URL of a PostgreSQL on this machine to measure on; without it, one is started
 
 A .env file is read as the service reads it.
 Exit code: 0 when every answer was right, 1 when not, 2 for wrong usage.
 `;
+
+function readCheckout(folder: string): string {
+  const root = path.resolve(folder);
+  if (existsSync(path.join(root, 'dist', 'server.js'))) return root;
+  throw new UsageError(`--against takes a built checkout of this project: ${root} has no dist/server.js.`);
+}
 
 export function readBenchOptions(args: string[]): BenchOptions {
   const values = readArguments(args, {
@@ -42,16 +55,23 @@ export function readBenchOptions(args: string[]): BenchOptions {
     growth: { type: 'boolean' },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
+    against: { type: 'string' },
   });
   if (values.quick === true && values.full === true)
     throw new UsageError('Either --quick or --full, not both.');
+  if (values.against !== undefined && values.growth === true) {
+    throw new UsageError('Either --against or --growth, not both.');
+  }
   const mode = values.quick === true ? 'quick' : values.full === true ? 'full' : 'default';
   const defaults = MODES[mode];
+  const against = values.against === undefined ? undefined : readCheckout(values.against);
+  const growthOrders = values.growth === true && mode !== 'full' ? GROWTH_ORDERS : defaults.growthOrders;
   return {
     mode,
     rounds: readWholeNumber('--rounds', values.rounds, MAX_ROUNDS) ?? defaults.rounds,
     measureMs: (readNumber('--seconds', values.seconds, MAX_SECONDS) ?? defaults.seconds) * 1000,
     connections: defaults.connections,
-    growthOrders: values.growth === true && mode !== 'full' ? GROWTH_ORDERS : defaults.growthOrders,
+    growthOrders: against === undefined ? growthOrders : 0,
+    against,
   };
 }

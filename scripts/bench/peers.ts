@@ -1,12 +1,13 @@
+import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
 import pg from 'pg';
 
-import { type Children, collectErrors, pidOf } from '../support/children.ts';
-
-/** A process that answers HTTP. */
-export interface Target {
-  url: string;
-  pid: number;
-}
+import type { DB } from '../../src/db/schema.ts';
+import { findReadyProducts } from '../../src/products/product.repository.ts';
+import { connect } from '../support/postgres.ts';
+import type { Bench } from './bench.ts';
+import { type Step, type Target, WARMUP_MS } from './measure.ts';
+import type { Shop } from './shop.ts';
+import { summarize } from './statistics.ts';
 
 /*
  * The tables of the peers: primary keys, the one check that protects stock, room for hot rows, and nothing else. Foreign
@@ -39,46 +40,71 @@ const SCHEMA = `
     created_at timestamptz(3) not null default now()
   );`;
 
-/** Products 1 to `count`, with more stock than can be sold. */
-export async function createPeerTables(databaseUrl: string, count: number): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    await client.query(SCHEMA);
-    await client.query(
-      `insert into products select n, 'BENCH-' || n, 19.99, 1000000000 from generate_series(1, $1::int) as n`,
-      [count],
-    );
-  } finally {
-    await client.end();
-  }
+/** @returns the URL of a database with products 1 to `count`, with more stock than can be sold */
+export async function createPeerTables({ postgres, opened }: Bench, count: number): Promise<string> {
+  const databaseUrl = await postgres.createDatabase('peers');
+  const client = await connect(databaseUrl, opened, 'bench');
+  await client.query(SCHEMA);
+  await client.query(
+    `insert into products select n, 'BENCH-' || n, 19.99, 1000000000 from generate_series(1, $1::int) as n`,
+    [count],
+  );
+  return databaseUrl;
 }
 
 /** A bare Fastify that answers the same JSON out of memory. */
 export function startEcho(
-  children: Children,
+  { children }: Bench,
   answers: { product: unknown; order: unknown },
 ): Promise<Target> {
-  return startPeer(children, 'echo-server.ts', [JSON.stringify(answers)], {});
+  return children.serve(new URL('echo-server.ts', import.meta.url), [JSON.stringify(answers)]);
 }
 
 /** What one writes first: a handler with one transaction an order. */
-export function startPlain(children: Children, databaseUrl: string): Promise<Target> {
-  return startPeer(children, 'plain-server.ts', [], { DATABASE_URL: databaseUrl });
+export function startPlain({ children }: Bench, databaseUrl: string): Promise<Target> {
+  return children.serve(new URL('plain-server.ts', import.meta.url), [], { DATABASE_URL: databaseUrl });
 }
 
-async function startPeer(
-  children: Children,
-  file: string,
-  args: string[],
-  env: Record<string, string>,
-): Promise<Target> {
-  const child = children.fork(new URL(file, import.meta.url), args, env);
-  const errors = collectErrors(child);
-  const port = await new Promise<number>((resolve, reject) => {
-    child.once('message', resolve);
-    child.once('exit', () => reject(new Error(`${file} ended: ${errors()}`)));
+/** The statement by which the service reads a product, on a connection of its own: what PostgreSQL and pg alone take. */
+export async function bareReadStep(bench: Bench, { databaseUrl, productIds }: Shop): Promise<Step> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    options: '-c plan_cache_mode=force_generic_plan',
   });
-  return { url: `http://127.0.0.1:${port}`, pid: pidOf(child) };
+  client.on('error', () => undefined);
+  await client.connect();
+  bench.opened.add(() => client.end());
+  const queries = await Promise.all(productIds.map(readStatement));
+  const run = async (measureMs: number) => {
+    const latencies: number[] = [];
+    const beginsAt = performance.now() + WARMUP_MS;
+    for (let count = 0, now = performance.now(); now < beginsAt + measureMs; count += 1) {
+      const startedAt = now;
+      await client.query({ name: 'read', ...(queries[count % queries.length] as pg.QueryConfig) });
+      now = performance.now();
+      if (startedAt >= beginsAt) latencies.push(now - startedAt);
+    }
+    const perSecond = (latencies.length * 1000) / measureMs;
+    return { measurement: { perSecond, latencyMs: summarize(latencies) }, faults: [] };
+  };
+  return { name: 'pg.read', run };
+}
+
+/** Recorded from the service's own repository, so that it stays the same. */
+async function readStatement(id: number): Promise<pg.QueryConfig> {
+  let recorded: pg.QueryConfig | undefined;
+  const recorder = new Kysely<DB>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => new DummyDriver(),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+    log: ({ query }) => {
+      recorded = { text: query.sql, values: [...query.parameters] };
+    },
+  });
+  await findReadyProducts(recorder, [id]);
+  if (recorded === undefined) throw new Error('the repository sent no statement');
+  return recorded;
 }

@@ -4,9 +4,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-import type { ClosingStack } from '../../src/lib/shutdown.ts';
+import { ScriptFailure } from '../support/arguments.ts';
 import { type Children, collectErrors } from '../support/children.ts';
-import { type Latency, summarize } from './http-load.ts';
+import type { Bench } from './bench.ts';
+import type { Measurement, Step } from './measure.ts';
+import { type Latency, summarize } from './statistics.ts';
 
 /*
  * PostgreSQL's own benchmark client, written in C: what the database does at most with one transaction an order. It
@@ -22,17 +24,11 @@ INSERT INTO outbox (type, payload) VALUES ('order.created', jsonb_build_object('
 COMMIT;
 `;
 
-export interface PgbenchSpec {
+interface PgbenchSpec {
   clients: number;
   /** The products with these ids and all between are ordered at random. */
   first: number;
   last: number;
-  seconds: number;
-}
-
-export interface PgbenchResult {
-  transactionsPerSecond: number;
-  latencyMs: Latency;
 }
 
 export class Pgbench {
@@ -64,11 +60,7 @@ export class Pgbench {
   }
 
   /** Undefined when there is no pgbench on this machine. */
-  static async find(
-    children: Children,
-    databaseUrl: string,
-    opened: ClosingStack,
-  ): Promise<Pgbench | undefined> {
+  static async find({ children, opened }: Bench, databaseUrl: string): Promise<Pgbench | undefined> {
     const binary = await findBinary();
     if (binary === undefined) return undefined;
     const folder = await mkdtemp(path.join(os.tmpdir(), 'orders-inventory-pgbench-'));
@@ -79,14 +71,22 @@ export class Pgbench {
     return new Pgbench(binary, version, children, folder, databaseUrl);
   }
 
-  async run({ clients, first, last, seconds }: PgbenchSpec): Promise<PgbenchResult> {
+  step(name: string, spec: PgbenchSpec): Step {
+    return {
+      name,
+      run: async (measureMs) => ({ measurement: await this.#measure(spec, measureMs), faults: [] }),
+    };
+  }
+
+  async #measure({ clients, first, last }: PgbenchSpec, measureMs: number): Promise<Measurement> {
+    const seconds = Math.max(1, Math.ceil(measureMs / 1000));
     const fixed = '--no-vacuum --protocol=prepared --file=order.sql --log --log-prefix=run'.split(' ');
-    const load = `--client=${clients} --jobs=${Math.min(2, clients)} --time=${Math.ceil(seconds)}`.split(' ');
+    const load = `--client=${clients} --jobs=${Math.min(2, clients)} --time=${seconds}`.split(' ');
     const products = `--define=first=${first} --define=last=${last}`.split(' ');
     const output = await this.#execute([...fixed, ...load, ...products]);
     const rate = /tps = ([\d.]+) \((?:without|excluding)/.exec(output)?.[1];
-    if (rate === undefined) throw new Error(`pgbench did not say how fast it was: ${output}`);
-    return { transactionsPerSecond: Number(rate), latencyMs: await this.#takeLatency() };
+    if (rate === undefined) throw new ScriptFailure(`pgbench came to no transaction within ${seconds} s.`);
+    return { perSecond: Number(rate), latencyMs: await this.#takeLatency() };
   }
 
   /** pgbench prints only the mean, which one slow flush can double; its log has every transaction, in microseconds. */

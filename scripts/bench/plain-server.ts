@@ -1,6 +1,8 @@
 import Fastify from 'fastify';
 import pg from 'pg';
 
+import { serveParent } from '../support/serve-parent.ts';
+
 /*
  * Orders the plain way: Fastify, a pool of 10, and one transaction an order that locks the product, takes the stock,
  * inserts order, item and event, and commits. Statements are prepared; nothing is made slower than it need be.
@@ -83,7 +85,4 @@ app.post<{ Body: OrderBody }>('/orders', { schema }, async (request, reply) => {
   }
 });
 
-process.on('disconnect', () => process.exit());
-await app.listen({ host: '127.0.0.1', port: 0 });
-const address = app.server.address();
-process.send?.(typeof address === 'object' ? address?.port : undefined);
+await serveParent(app);

@@ -1,7 +1,7 @@
 import type { Row } from './goals.ts';
-import { formatFigure, formatMark, formatValue } from './figures.ts';
+import { formatFigure, formatMark, formatSpread, formatValue } from './figures.ts';
 
-const COLUMNS = ['', 'peer', 'service', 'ratio', 'must hold', 'goal', 'result'];
+const COLUMNS = ['', 'peer', 'service', 'ratio', 'spread', 'must hold', 'goal', 'result'];
 
 /** The rows as text, a heading for each group. */
 export function toTable(rows: readonly Row[]): string {
@@ -10,6 +10,7 @@ export function toTable(rows: readonly Row[]): string {
     formatFigure(row, row.peer),
     formatFigure(row, row.service),
     row.isRatio ? formatValue(row) : '',
+    formatSpread(row),
     formatMark(row, row.mustHold),
     formatMark(row, row.goal),
     row.result ?? '',

@@ -1,6 +1,7 @@
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import pg from 'pg';
 
+import { serveParent } from '../support/serve-parent.ts';
 import { type OrderFault, placeBroken } from './broken-orders.ts';
 import { applyBroken, type PaymentFault } from './broken-payments.ts';
 
@@ -23,7 +24,4 @@ app.setErrorHandler((error: Error & { code?: string }, _request: FastifyRequest,
 app.post('/orders', (request, reply) => placeBroken(pool, fault as OrderFault, request, reply));
 app.post('/webhooks/payment', (request) => applyBroken(pool, fault as PaymentFault, request));
 
-process.on('disconnect', () => process.exit());
-await app.listen({ host: '127.0.0.1', port: 0 });
-const address = app.server.address();
-process.send?.(typeof address === 'object' ? address?.port : undefined);
+await serveParent(app);

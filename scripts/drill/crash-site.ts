@@ -89,7 +89,7 @@ export class CrashSite {
 
   async #startAgain(): Promise<void> {
     const port = Number(new URL(this.#service.url).port);
-    this.#service = await startService(this.#run.children, this.#env, port);
+    this.#service = await startService(this.#run.children, this.#env, { port });
   }
 
   /** The postmaster first, so that it does not begin to recover from the loss of the others. */

@@ -1,6 +1,6 @@
 import pg from 'pg';
 
-import { type Children, collectErrors } from '../support/children.ts';
+import type { Children } from '../support/children.ts';
 import { openPostgres } from '../support/postgres.ts';
 import { createServiceClient, type ServiceClient } from '../support/service-client.ts';
 import { type ServiceProcess, startService } from '../support/service-process.ts';
@@ -77,7 +77,9 @@ async function openOwn(run: DrillRun, { fault, env = {} }: GroundOptions): Promi
     async killAndRestart(instance) {
       const killed = instances[instance] as ServiceProcess;
       await killed.kill();
-      instances[instance] = await startService(children, settings, Number(new URL(killed.url).port));
+      instances[instance] = await startService(children, settings, {
+        port: Number(new URL(killed.url).port),
+      });
     },
     stop: () => children.stopAll(),
   };
@@ -91,15 +93,8 @@ export function clientOf(baseUrl: string): ServiceClient {
 async function startBroken(children: Children, fault: Fault, databaseUrl: string): Promise<ServiceClient[]> {
   const clients: ServiceClient[] = [];
   for (let count = 1; count <= INSTANCES; count += 1) {
-    const child = children.fork(new URL('broken-server.ts', import.meta.url), [fault], {
-      DATABASE_URL: databaseUrl,
-    });
-    const errors = collectErrors(child);
-    const port = await new Promise<number>((resolve, reject) => {
-      child.once('message', resolve);
-      child.once('exit', () => reject(new Error(`the broken handler ended: ${errors()}`)));
-    });
-    clients.push(clientOf(`http://127.0.0.1:${port}`));
+    const module = new URL('broken-server.ts', import.meta.url);
+    clients.push(clientOf((await children.serve(module, [fault], { DATABASE_URL: databaseUrl })).url));
   }
   return clients;
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
+import path from 'node:path';
 
 /** The service gets 10 s to close, by its own promise; what takes longer is killed. */
 const STOP_TIMEOUT_MS = 11_000;
@@ -16,6 +17,21 @@ export class Children {
     this.#requireOpen();
     const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as ['ignore', 'ignore', 'pipe', 'ipc'];
     return this.#add(fork(module, args, { env: bareEnvironment(env), stdio }));
+  }
+
+  /** A module that calls `serveParent`. @returns once it listens */
+  async serve(
+    module: URL,
+    args: string[],
+    env: Record<string, string> = {},
+  ): Promise<{ url: string; pid: number }> {
+    const child = this.fork(module, args, env);
+    const errors = collectErrors(child);
+    const url = await new Promise<string>((resolve, reject) => {
+      child.once('message', resolve);
+      child.once('exit', () => reject(new Error(`${path.basename(module.pathname)} ended: ${errors()}`)));
+    });
+    return { url, pid: pidOf(child) };
   }
 
   /** @param output where standard output goes: kept for the caller to read, or nowhere */

@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import os from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
+import { ScriptFailure } from './arguments.ts';
 import { type Children, collectErrors, freePort, pidOf } from './children.ts';
 
-const SERVER = new URL('../../dist/server.js', import.meta.url);
+const PROJECT = path.resolve(import.meta.dirname, '..', '..');
 /** A new database below DATA_DIR takes seconds, and the recovery of one that was killed may take longer. */
 const START_TIMEOUT_MS = 60_000;
 
@@ -19,18 +20,23 @@ export interface ServiceProcess {
   kill(): Promise<void>;
 }
 
-/**
- * The built service with its defaults, in a process of its own; its log lines go to the null device.
- * @param port the one of a service that was there before; without it, a free one
- */
+export interface ServiceOptions {
+  /** The one of a service that was there before; without it, a free one. */
+  port?: number | undefined;
+  /** A built checkout of this project, by default this one. */
+  root?: string | undefined;
+}
+
+/** The built service with its defaults, in a process of its own; its log lines go to the null device. */
 export async function startService(
   children: Children,
   env: Record<string, string>,
-  port?: number,
+  { port, root = PROJECT }: ServiceOptions = {},
 ): Promise<ServiceProcess> {
-  if (!existsSync(SERVER)) throw new Error('dist/server.js is missing: run npm run build.');
+  const entry = path.join(root, 'dist', 'server.js');
+  if (!existsSync(entry)) throw new ScriptFailure(`${entry} is missing: run npm run build.`);
   const chosen = port ?? (await freePort());
-  const child = children.spawn(process.execPath, [fileURLToPath(SERVER)], {
+  const child = children.spawn(process.execPath, [entry], {
     env: { ...env, PORT: String(chosen) },
     // Not the project's own folder: a .env in it is a person's, not ours.
     cwd: os.tmpdir(),

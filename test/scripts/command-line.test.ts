@@ -88,6 +88,12 @@ describe('9 scripts on the command line', () => {
   });
 });
 
+test('bench --against a folder that is no built checkout: one sentence, exit code 2', async () => {
+  const outcome = await runHere('bench.ts', ['--against', os.tmpdir()]);
+  expect(outcome).toMatchObject({ code: 2, stdout: '' });
+  expect(outcome.stderr).toMatch(/^--against takes a built checkout [^\n]+ has no dist\/server\.js\.\n$/);
+});
+
 describe('scripts and a .env file with 2 addresses where nothing listens', () => {
   let folder: string;
   let deadPort: number;
