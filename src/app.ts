@@ -12,7 +12,6 @@ import { correctHeadAnswers } from './http/head-answers.ts';
 import { generalRoutes, type Readiness } from './http/health.ts';
 import { guardHost } from './http/host-guard.ts';
 import { useStrictJson } from './http/json-body.ts';
-import { LeanRequest, LeanResponse } from './http/lean-messages.ts';
 import { refuseUnknownCalls } from './http/method-not-allowed.ts';
 import { collectOpenApi } from './http/openapi.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
@@ -144,8 +143,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
       // Node's own refusal would have no body and no line in the log; checkFraming has both.
       requireHostHeader: false,
-      IncomingMessage: LeanRequest,
-      ServerResponse: LeanResponse,
     },
     routerOptions: {
       ignoreTrailingSlash: true,

@@ -1,6 +1,3 @@
-// First of all, for the reason that it gives.
-import './lib/tick-shape.ts';
-
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyInstance } from 'fastify';

@@ -1,6 +1,3 @@
-// As the service does: without it, the echo is a fifth slower from some garbage collection on, and the ratios are luck.
-import '../../src/lib/tick-shape.ts';
-
 import Fastify from 'fastify';
 
 import { serveParent } from '../support/serve-parent.ts';
