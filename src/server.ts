@@ -6,8 +6,8 @@ import type { Logger } from 'pino';
 import { buildApp } from './app.ts';
 import { type Config, DEVELOPMENT_WEBHOOK_SECRET, loadConfig, readEnvironment } from './config.ts';
 import { migrateDatabase, requireReady } from './db/connect.ts';
-import { createDatabase } from './db/database.ts';
-import { startEmbeddedPostgres } from './db/embedded.ts';
+import { createDatabase, type DatabaseOptions } from './db/database.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
 import { closeApp, startDraining } from './http/drain.ts';
 import { listen, requireFreePort } from './http/listen.ts';
 import { systemClock } from './lib/clock.ts';
@@ -71,15 +71,16 @@ interface Opening {
 async function open({ config, log, metrics, opened, stopping }: Opening): Promise<void> {
   const { logger } = log;
   await requireFreePort(config);
-  const databaseUrl = config.databaseUrl ?? (await openEmbedded(config, logger, opened));
+  const { ownerUrl, serviceUrl, stream } = await openDatabase(config, logger, opened);
   const options = {
-    url: databaseUrl,
+    url: serviceUrl,
+    stream,
     pgbouncer: config.databasePgbouncer,
     onIdleError: (error: Error) => logger.warn({ err: error }, 'lost an idle database connection'),
   };
   // Another instance may migrate for long. A signal does not wait for that: what is left behind commits whole or not
   // at all.
-  const migrated = await orAbort(migrateDatabase(options), stopping);
+  const migrated = await orAbort(migrateDatabase({ ...options, url: ownerUrl }), stopping);
   if (migrated.length > 0) logger.info({ migrated }, 'migrated');
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close(), LEFT_OVER_MS);
@@ -108,16 +109,19 @@ async function open({ config, log, metrics, opened, stopping }: Opening): Promis
   }
   if (config.environment === 'production')
     logger.warn('there are no API keys yet: every caller is let in (ALLOW_OPEN)');
-  sayStarted(summarize(addressOf(app), config, databaseUrl), log);
+  sayStarted(summarize(addressOf(app), config, serviceUrl), log);
 }
 
-async function openEmbedded(config: Config, logger: Logger, opened: ClosingStack): Promise<string> {
-  const embedded = await startEmbeddedPostgres({
-    dataDir: config.dataDir,
-    onNotice: (text) => logger.info(text),
-  });
+/** The database of DATABASE_URL, where one role does it all, or the embedded one. */
+async function openDatabase(
+  { databaseUrl, dataDir }: Config,
+  logger: Logger,
+  opened: ClosingStack,
+): Promise<Pick<EmbeddedPostgres, 'ownerUrl' | 'serviceUrl'> & Pick<DatabaseOptions, 'stream'>> {
+  if (databaseUrl !== undefined) return { ownerUrl: databaseUrl, serviceUrl: databaseUrl };
+  const embedded = await startEmbeddedPostgres({ dataDir, onNotice: (text) => logger.info(text) });
   opened.add(() => embedded.stop());
-  return embedded.databaseUrl;
+  return embedded;
 }
 
 function addressOf(app: FastifyInstance): string {

@@ -52,7 +52,7 @@ async function startOwn(opened: ClosingStack, script: string): Promise<{ url: st
     await server?.stop();
   });
   const server = await starting;
-  return { url: server.databaseUrl, dataDir: server.dataDir };
+  return { url: server.adminUrl, dataDir: server.dataDir };
 }
 
 /** A DATA_DIR for an embedded PostgreSQL, deleted when the script ends; stop what uses it before. */

@@ -10,8 +10,8 @@ export async function withScratchDatabase<T>(work: (databaseUrl: string) => Prom
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'orders-inventory-scratch-'));
   const server = await startEmbeddedPostgres({ dataDir });
   try {
-    await migrateDatabase({ url: server.databaseUrl, pgbouncer: false, onIdleError: () => undefined });
-    return await work(server.databaseUrl);
+    await migrateDatabase({ url: server.adminUrl, pgbouncer: false, onIdleError: () => undefined });
+    return await work(server.adminUrl);
   } finally {
     await server.stop();
     // Where user postgres cannot reach the temporary folder, the cluster lives elsewhere.

@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+
 import { Kysely } from 'kysely';
 import pg from 'pg';
 
@@ -48,6 +50,8 @@ export interface DatabaseOptions {
   pgbouncer: boolean;
   /** For migrations, which may wait for another instance's and take long: without timeouts, each transaction alone. */
   forMigrations?: boolean;
+  /** Makes the socket of each connection, for a server that has to prove itself (`scram-only.ts`). */
+  stream?: (() => Socket) | undefined;
   /** A pooled connection died while nobody used it. It is replaced; this is news for the log. */
   onIdleError: (error: Error) => void;
 }
@@ -71,6 +75,7 @@ export function createDatabase(options: DatabaseOptions): Database {
   };
   const clientConfig: pg.ClientConfig = {
     connectionString: options.url,
+    ...(options.stream === undefined ? {} : { stream: options.stream }),
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     application_name: 'orders-inventory',

@@ -27,7 +27,16 @@ import path from 'node:path';
 import { StartupError } from '../lib/startup-error.ts';
 import { isTaken, makeShared, removeLeftovers, SHARED_ROOT, temporaryName } from './embedded-binaries.ts';
 import type { Binaries } from './embedded-binaries.ts';
-import { type Account, canUse, errorCode, errorText, run, serverAccount } from './embedded-process.ts';
+import {
+  type Account,
+  canEnter,
+  canUse,
+  errorCode,
+  errorText,
+  requireName,
+  run,
+  serverAccount,
+} from './embedded-process.ts';
 
 export interface Home {
   /** DATA_DIR, absolute: what messages name. */
@@ -66,7 +75,7 @@ const INITDB_OPTIONS = [
  * data, and who first started the service as a plain user may start it as root later.
  */
 export async function accountFor(folder: string): Promise<Account | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
+  if (process.getuid?.() !== 0) return requireName();
   const data = await stat(path.join(folder, 'postgres', 'data')).catch(() => undefined);
   if (data !== undefined && data.uid !== 0) return { uid: data.uid, gid: data.gid };
   return serverAccount();
@@ -77,7 +86,7 @@ export async function openHome(options: HomeOptions): Promise<Home> {
   const { folder, account } = options;
   const place = path.join(folder, 'postgres');
   await orUnusable(folder, async () => {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await removeLeftovers(folder);
     if (!(await exists(place))) await makeHome(options, place);
   });
@@ -102,11 +111,15 @@ export async function openHome(options: HomeOptions): Promise<Home> {
           `${options.binaries.major} cannot open: move it over with pg_dump, or set DATA_DIR to another folder.`,
       );
     }
-    if (!(await canUse(path.join(home, 'data'), account))) {
-      const uid = account?.uid ?? process.getuid?.();
+    const data = path.join(home, 'data');
+    if (!(await canUse(data, account))) {
+      const user = `The user that PostgreSQL runs as (uid ${account?.uid ?? process.getuid?.()})`;
       throw new StartupError(
-        `The user that PostgreSQL runs as (uid ${uid}) cannot reach the database in ${home}: ` +
-          'move the data folder to where that user may go, or set DATA_DIR to another folder.',
+        (await canEnter(data, account))
+          ? `${user} cannot write to the database in ${home}: the disk may be read-only, or the files another user's. ` +
+              'Mend that, or set DATA_DIR to another folder.'
+          : `${user} cannot reach the database in ${home}: ` +
+              'move the data folder to where that user may go, or set DATA_DIR to another folder.',
       );
     }
     return {
@@ -116,6 +129,18 @@ export async function openHome(options: HomeOptions): Promise<Home> {
       password: password.trim(),
     };
   });
+}
+
+/** Node's own way to make folders on the way, too, never ends below /proc, where none can be made. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST' && (await stat(folder)).isDirectory()) return;
+    if (errorCode(error) !== 'ENOENT' || path.dirname(folder) === folder) throw error;
+    await makeFolder(path.dirname(folder));
+    await mkdir(folder);
+  }
 }
 
 /** Turns a failed system call into what its operator can do about it. */

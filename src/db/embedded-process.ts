@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { userInfo } from 'node:os';
 import { StartupError } from '../lib/startup-error.ts';
 
 /** The account PostgreSQL runs as, when it is not our own. */
@@ -114,13 +115,37 @@ async function findAccount(): Promise<Account | undefined> {
 }
 
 /**
+ * PostgreSQL asks the system for the name of the user it runs as, and ends when there is none: a container that is run
+ * with any uid (`docker run -u 54321`, OpenShift) has none.
+ */
+export function requireName(): undefined {
+  try {
+    userInfo();
+  } catch {
+    throw new StartupError(
+      `The embedded PostgreSQL does not run as a user without a name (uid ${process.getuid?.()} is not in /etc/passwd): ` +
+        'run the service as a user that is there, or set DATABASE_URL to a PostgreSQL that is running.',
+    );
+  }
+}
+
+/**
  * Whether the account can enter this folder and write there. It is asked of the system, as that account: mode bits
  * alone would miss access lists, read-only mounts and file systems that map users.
  */
-export async function canUse(folder: string, account: Account | undefined): Promise<boolean> {
+export function canUse(folder: string, account: Account | undefined): Promise<boolean> {
+  return succeeds('cd -- "$1" && test -w .', folder, account);
+}
+
+/** Whether the account can at least enter this folder. */
+export function canEnter(folder: string, account: Account | undefined): Promise<boolean> {
+  return succeeds('cd -- "$1"', folder, account);
+}
+
+async function succeeds(script: string, folder: string, account: Account | undefined): Promise<boolean> {
   if (process.platform === 'win32') return true;
-  const args = ['-c', 'cd -- "$1" && test -w .', 'sh', folder];
-  const outcome = await run('/bin/sh', args, { account, timeoutMs: ACCOUNT_TIMEOUT_MS });
+  const options = { account, timeoutMs: ACCOUNT_TIMEOUT_MS };
+  const outcome = await run('/bin/sh', ['-c', script, 'sh', folder], options);
   return outcome.code === 0;
 }
 

@@ -5,7 +5,7 @@
  * `pg_ctl status`: a killed postmaster whose parent has not reaped it counts as running for both. And whether it may
  * be started is judged by PostgreSQL: we start it, it refuses while anything of an old one is alive, we try again.
  */
-import { readFile, rename, rm, stat } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +13,10 @@ import { Client, DatabaseError } from 'pg';
 import { StartupError } from '../lib/startup-error.ts';
 import type { Binaries } from './embedded-binaries.ts';
 import type { Home } from './embedded-home.ts';
+import { boundLog } from './embedded-log.ts';
 import { type Account, run } from './embedded-process.ts';
+import type { Passwords } from './embedded-roles.ts';
+import { scramOnlySocket } from './scram-only.ts';
 
 export interface Cluster {
   readonly home: Home;
@@ -21,6 +24,7 @@ export interface Cluster {
   readonly account: Account | undefined;
   readonly settings: Readonly<Record<string, string>>;
   readonly defaultPort?: number | undefined;
+  readonly passwords: Passwords;
 }
 
 /** A connection to the database `postgres` of a running cluster. */
@@ -64,7 +68,6 @@ const STOPS = [
 ] as const;
 const STOP_POLL_MS = 10;
 const PG_CTL_TIMEOUT_MS = 20_000;
-const LOG_LIMIT_BYTES = 8_388_608;
 const LOG_TAIL_LINES = 8;
 
 // Passed at every start, so that a cluster made by an older version of the service has them too. No Unix socket: its
@@ -80,6 +83,10 @@ const SETTINGS: Readonly<Record<string, string>> = {
   timezone: 'UTC',
   log_timezone: 'UTC',
   logging_collector: 'off',
+  // A refused row (a SKU that is taken) is an answer, not an event: each would leave 365 bytes. This level keeps what
+  // the server says of itself, and what keeps it from starting.
+  log_min_messages: 'log',
+  log_min_error_statement: 'panic',
 };
 
 /** Connects to the cluster, and starts PostgreSQL first when it is down. */
@@ -133,6 +140,7 @@ async function knock(cluster: Cluster): Promise<Answer> {
     password: cluster.home.password,
     database: 'postgres',
     ssl: false,
+    stream: scramOnlySocket,
     keepAlive: true,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     application_name: 'orders-inventory data folder lock',
@@ -165,7 +173,7 @@ async function knock(cluster: Cluster): Promise<Answer> {
 /** Runs `pg_ctl start`; answers 'started', or why not. */
 async function start(cluster: Cluster, port: number | undefined): Promise<string> {
   await clearZombieLock(cluster);
-  await rotateLog(cluster.home.log);
+  await boundLog(cluster.home.log);
   const settings = { ...SETTINGS, ...cluster.settings };
   const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${quote(value)}`);
   const flags = ['-w', '-t', String(START_WAIT_S), '-l', cluster.home.log];
@@ -211,13 +219,6 @@ function bind(port: number): Promise<number | undefined> {
       server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
     });
   });
-}
-
-/** Only while PostgreSQL is down: it keeps the file open. Its log therefore grows freely during one run. */
-async function rotateLog(log: string): Promise<void> {
-  const found = await stat(log).catch(() => undefined);
-  if (found !== undefined && found.size > LOG_LIMIT_BYTES)
-    await rename(log, `${log}.1`).catch(() => undefined);
 }
 
 /**

@@ -8,6 +8,7 @@
  *
  * The same connection is the watch: when it ends, PostgreSQL is started again, on the same port, for as long as we run.
  */
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
@@ -15,11 +16,20 @@ import { StartupError } from '../lib/startup-error.ts';
 import { prepareBinaries, type Places } from './embedded-binaries.ts';
 import { accountFor, openHome } from './embedded-home.ts';
 import { errorText } from './embedded-process.ts';
+import { boundLog } from './embedded-log.ts';
+import { makePasswords, prepareDatabase, urlOf, urlsOf } from './embedded-roles.ts';
+import { scramOnlySocket } from './scram-only.ts';
 import { type Cluster, type Reached, type ReachOptions, reachServer, stopServer } from './embedded-server.ts';
 
 export interface EmbeddedPostgres {
-  /** With user and password, for the database `orders_inventory`. */
-  readonly databaseUrl: string;
+  /** The service's own role: it owns nothing and is no superuser. */
+  readonly serviceUrl: string;
+  /** The owner of the database, who migrates it. */
+  readonly ownerUrl: string;
+  /** For every connection to it: whatever listens on the port of a server that died gets no password. */
+  readonly stream: () => Socket;
+  /** The superuser's, for tests and scripts that make databases of their own. */
+  readonly adminUrl: string;
   /** PostgreSQL's data directory, where it really is. */
   readonly dataDir: string;
   /** Stops PostgreSQL, and resolves when it is down. Close the pool first. */
@@ -35,7 +45,6 @@ export interface EmbeddedOptions {
   serverSettings?: Record<string, string>;
 }
 
-const DATABASE = 'orders_inventory';
 // Advisory locks are per database, and in `postgres` nobody else takes any; the number is arbitrary.
 const OWNER_LOCK = 7_221_040_851;
 // The backend of a killed owner ends as soon as the kernel has closed its connection.
@@ -43,6 +52,8 @@ const LOCK_PATIENCE_MS = 5_000;
 const LOCK_PAUSE_MS = 100;
 // An owner that is stopping takes PostgreSQL with it just as we get the lock. Then it is down, and ours to start.
 const TAKE_OVER_ATTEMPTS = 3;
+// What PostgreSQL logs in a minute, even of connections that fail in a loop, is small beside the bound.
+const LOG_CHECK_MS = 60_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
@@ -63,11 +74,13 @@ export async function startEmbeddedPostgres(
   const { sharedRoot, defaultPort } = places;
   const home = await openHome({ folder, binaries, account, sharedRoot, notice });
   const settings = options.serverSettings ?? {};
-  const cluster: Cluster = { home, binaries, account, settings, defaultPort };
+  const cluster: Cluster = { home, binaries, account, settings, defaultPort, passwords: makePasswords() };
   const session = await takeOver(cluster);
   const keeper = keep(cluster, session, notice);
   return {
-    databaseUrl: `postgres://postgres:${home.password}@127.0.0.1:${session.port}/${DATABASE}`,
+    ...urlsOf(session.port, cluster.passwords),
+    stream: scramOnlySocket,
+    adminUrl: urlOf('postgres', home.password, session.port),
     dataDir: home.data,
     stop: () => keeper.stop(),
   };
@@ -92,7 +105,9 @@ async function takeOver(cluster: Cluster, options: ReachOptions = {}): Promise<R
     started ||= reached.started;
     try {
       await lock(cluster, reached.client);
-      await createDatabase(reached.client);
+      // Under the owner's lock, so that no other start makes the same at once.
+      const address = { port: reached.port, adminPassword: cluster.home.password };
+      await prepareDatabase(reached.client, address, cluster.passwords);
       return reached;
     } catch (error) {
       await reached.client.end();
@@ -123,12 +138,6 @@ async function lock(cluster: Cluster, client: Client): Promise<void> {
     }
     await sleep(LOCK_PAUSE_MS);
   }
-}
-
-/** Under the owner's lock, so that there is nobody to create it between the question and the answer. */
-async function createDatabase(client: Client): Promise<void> {
-  const result = await client.query('select 1 from pg_database where datname = $1', [DATABASE]);
-  if (result.rowCount === 0) await client.query(`create database ${DATABASE}`);
 }
 
 /** Watches over PostgreSQL until stop() is called. */
@@ -164,8 +173,12 @@ function keep(cluster: Cluster, first: Reached, notice: (text: string) => void):
     }
   };
 
+  const logBound = setInterval(() => void boundLog(cluster.home.log), LOG_CHECK_MS);
+  logBound.unref();
+
   const stop = async (): Promise<void> => {
     stopping.abort();
+    clearInterval(logBound);
     await recovery;
     // The lock is held until PostgreSQL is down, so that a start which waits for it does not get a server about to go.
     try {

@@ -24,11 +24,11 @@ describe.runIf(hasProc && isRoot)('embedded PostgreSQL, started by root', { time
     const notices: string[] = [];
     const onNotice = (text: string) => notices.push(text);
     const first = await start({ dataDir, onNotice }, { sharedRoot });
-    await query(first.databaseUrl, 'create table kept as select 42 as answer');
+    await query(first.adminUrl, 'create table kept as select 42 as answer');
     await first.stop();
     const second = await start({ dataDir, onNotice }, { sharedRoot });
 
-    expect(await query(second.databaseUrl, 'select answer from kept')).toEqual([42]);
+    expect(await query(second.adminUrl, 'select answer from kept')).toEqual([42]);
     expect(second.dataDir.startsWith(sharedRoot)).toBe(true);
     expect((await lstat(path.join(dataDir, 'postgres'))).isSymbolicLink()).toBe(true);
     expect(notices.filter((text) => text.includes('cannot reach'))).toHaveLength(1);
@@ -37,7 +37,7 @@ describe.runIf(hasProc && isRoot)('embedded PostgreSQL, started by root', { time
 
     await rm(dataDir, { recursive: true });
     const fresh = await start({ dataDir }, { sharedRoot });
-    expect(await query(fresh.databaseUrl, "select to_regclass('kept')")).toEqual([null]);
+    expect(await query(fresh.adminUrl, "select to_regclass('kept')")).toEqual([null]);
     await fresh.stop();
 
     await rm(path.dirname(fresh.dataDir), { recursive: true });

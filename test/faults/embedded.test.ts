@@ -39,7 +39,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
       'server_encoding',
     ];
     const list = selected.map((name) => `current_setting('${name}')`).join(', ');
-    expect(await query(embedded.databaseUrl, `select current_database(), ${list}`)).toEqual([
+    expect(await query(embedded.adminUrl, `select current_database(), ${list}`)).toEqual([
       'orders_inventory',
       'on',
       'on',
@@ -51,12 +51,12 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
       "it's set",
       'UTF8',
     ]);
-    expect(await query(embedded.databaseUrl, "select lower('ÄÉ'), 'a' > 'B'")).toEqual(['äé', true]);
+    expect(await query(embedded.adminUrl, "select lower('ÄÉ'), 'a' > 'B'")).toEqual(['äé', true]);
 
     const postmaster = processOf(postmasterOf(embedded.dataDir));
     expect(postmaster?.group).not.toBe(processOf(process.pid)?.group);
     expect((await stat(path.join(embedded.dataDir, '..', 'password'))).mode & 0o777).toBe(0o600);
-    const wrong = new URL(embedded.databaseUrl);
+    const wrong = new URL(embedded.adminUrl);
     wrong.password = 'wrong';
     await expect(query(wrong.href, 'select 1')).rejects.toMatchObject({ code: '28P01' });
   });
@@ -64,7 +64,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
   test('stop ends every process, and the next start has the same data, password and port', async () => {
     const folder = await makeFolder();
     const first = await start({ dataDir: folder });
-    await query(first.databaseUrl, 'create table kept as select 42 as answer');
+    await query(first.adminUrl, 'create table kept as select 42 as answer');
     const postmaster = postmasterOf(first.dataDir);
     const pids = [postmaster, ...childrenOf(postmaster)];
     expect(pids.length).toBeGreaterThan(3);
@@ -73,20 +73,20 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     expect(pids.filter((pid) => processOf(pid) !== undefined)).toEqual([]);
 
     const second = await start({ dataDir: path.relative(process.cwd(), folder) });
-    expect(second.databaseUrl).toBe(first.databaseUrl);
-    expect(await query(second.databaseUrl, 'select answer from kept')).toEqual([42]);
+    expect(second.adminUrl).toBe(first.adminUrl);
+    expect(await query(second.adminUrl, 'select answer from kept')).toEqual([42]);
   });
 
   test('when another program has taken the port, the next start takes another one', async () => {
     const folder = await makeFolder();
     const first = await start({ dataDir: folder });
     await first.stop();
-    const squatter = createServer().listen(Number(new URL(first.databaseUrl).port), '127.0.0.1');
+    const squatter = createServer().listen(Number(new URL(first.adminUrl).port), '127.0.0.1');
     await once(squatter, 'listening');
     try {
       const second = await start({ dataDir: folder });
-      expect(new URL(second.databaseUrl).port).not.toBe(new URL(first.databaseUrl).port);
-      expect(await query(second.databaseUrl, 'select 1')).toEqual([1]);
+      expect(new URL(second.adminUrl).port).not.toBe(new URL(first.adminUrl).port);
+      expect(await query(second.adminUrl, 'select 1')).toEqual([1]);
     } finally {
       squatter.close();
     }
@@ -100,7 +100,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     killPostgres(said.dataDir ?? '');
 
     const next = await start({ dataDir: folder });
-    expect(await query(next.databaseUrl, 'select count(*)::int from kept')).toEqual([1000]);
+    expect(await query(next.adminUrl, 'select count(*)::int from kept')).toEqual([1000]);
   });
 
   test.each(['the postmaster alone', 'the postmaster and all its children'])(
@@ -109,20 +109,20 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
       const folder = await makeFolder();
       const notices: string[] = [];
       const embedded = await start({ dataDir: folder, onNotice: (text) => notices.push(text) });
-      await query(embedded.databaseUrl, 'create table kept as select 42 as answer');
+      await query(embedded.adminUrl, 'create table kept as select 42 as answer');
       for (const round of [1, 2]) {
         const killed = postmasterOf(embedded.dataDir);
         if (what === 'the postmaster alone') process.kill(killed, 'SIGKILL');
         else killPostgres(embedded.dataDir);
 
-        const answer = await eventually(5_000, () => query(embedded.databaseUrl, 'select answer from kept'));
+        const answer = await eventually(5_000, () => query(embedded.adminUrl, 'select answer from kept'));
         expect(answer).toEqual([42]);
         expect(postmasterOf(embedded.dataDir)).not.toBe(killed);
         await expect.poll(() => notices.filter((text) => text === 'PostgreSQL is back.').length).toBe(round);
       }
       await embedded.stop();
       await sleep(300);
-      await expect(query(embedded.databaseUrl, 'select 1')).rejects.toThrow('ECONNREFUSED');
+      await expect(query(embedded.adminUrl, 'select 1')).rejects.toThrow('ECONNREFUSED');
     },
   );
 
@@ -139,7 +139,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
         'Stop that one, or set DATA_DIR to another folder.',
     });
     expect(postmasterOf(embedded.dataDir)).toBe(postmaster);
-    expect(await query(embedded.databaseUrl, 'select 1')).toEqual([1]);
+    expect(await query(embedded.adminUrl, 'select 1')).toEqual([1]);
   });
 
   test('kill -9 of the service alone: the next start takes over the running PostgreSQL within 2 s', async () => {
@@ -151,7 +151,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     const before = performance.now();
     const next = await start({ dataDir: folder });
     expect(performance.now() - before).toBeLessThan(2_000);
-    expect(next.databaseUrl).toBe(said.databaseUrl);
+    expect(next.adminUrl).toBe(said.databaseUrl);
     expect(postmasterOf(next.dataDir)).toBe(postmaster);
   });
 
@@ -164,7 +164,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     await former.stop();
     const next = await starting;
     expect(postmasterOf(next.dataDir)).not.toBe(postmaster);
-    expect(await query(next.databaseUrl, 'select 1')).toEqual([1]);
+    expect(await query(next.adminUrl, 'select 1')).toEqual([1]);
   });
 
   test('of two services that start at once on an empty folder exactly one wins, with a whole database', async () => {
@@ -181,7 +181,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     if (winner !== undefined) await once(winner.child, 'exit');
 
     const again = await start({ dataDir: folder });
-    expect(again.databaseUrl).toBe(winner?.said.databaseUrl);
+    expect(again.adminUrl).toBe(winner?.said.databaseUrl);
   });
 
   test('kill -9 in the middle of initdb leaves nothing that the next start stumbles over', async () => {
@@ -192,7 +192,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     expect(await readdir(folder)).toEqual([expect.stringMatching(/^\.postgres-new-/)]);
 
     const next = await start({ dataDir: folder });
-    expect(await query(next.databaseUrl, 'select 1')).toEqual([1]);
+    expect(await query(next.adminUrl, 'select 1')).toEqual([1]);
   });
 
   test('a folder that is no folder, or holds what is not ours, is named in one sentence', async () => {
@@ -218,7 +218,7 @@ describe.runIf(hasProc)('embedded PostgreSQL', { timeout: 30_000 }, () => {
     const error = await refusal(start({ dataDir: folder }));
     expect(error.message).toMatch(/was made by PostgreSQL 17, which PostgreSQL 18 cannot open/);
     await writeFile(file, '18\n');
-    expect(await query((await start({ dataDir: folder })).databaseUrl, 'select 1')).toEqual([1]);
+    expect(await query((await start({ dataDir: folder })).adminUrl, 'select 1')).toEqual([1]);
   });
 
   test('a PostgreSQL that cannot start is reported with the end of its log', async () => {

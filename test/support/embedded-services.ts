@@ -68,7 +68,7 @@ export function spawnService(dataDir: string) {
     import { startEmbeddedPostgres } from ${JSON.stringify(path.join(projectRoot, 'src/db/embedded.ts'))};
     const say = (value) => process.stdout.write(JSON.stringify({ pid: process.pid, ...value }) + '\\n');
     try {
-      const { databaseUrl, dataDir, stop } = await startEmbeddedPostgres(${JSON.stringify({ dataDir })}, ${JSON.stringify({ defaultPort })});
+      const { adminUrl: databaseUrl, dataDir, stop } = await startEmbeddedPostgres(${JSON.stringify({ dataDir })}, ${JSON.stringify({ defaultPort })});
       say({ databaseUrl, dataDir });
       process.stdin.once('data', () => stop().then(() => process.exit(0)));
     } catch (error) {

@@ -53,7 +53,7 @@ async function startServer(): Promise<{ url: string; stop: () => Promise<void> }
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'orders-inventory-test-'));
   const server = await startEmbeddedPostgres({ dataDir, serverSettings: serverSettings() });
   return {
-    url: server.databaseUrl,
+    url: server.adminUrl,
     stop: async () => {
       await server.stop();
       // Where user postgres cannot reach the temporary folder, the cluster lives elsewhere and this is the link to it.
