@@ -56,7 +56,9 @@ export function readEnvironment(): Environment {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env;
     throw new StartupError(`The file .env cannot be read: ${(error as Error).message}.`);
   }
-  return { ...parseEnvFile(bytes), ...process.env };
+  // Scripts read it from there, and what they start inherits it.
+  for (const [name, value] of Object.entries(parseEnvFile(bytes))) process.env[name] ??= value;
+  return process.env;
 }
 
 /**
