@@ -90,10 +90,8 @@ describe.each(Object.entries(PAGES))('a request that comes from: %s', (page, hea
   });
 
   test('production judges neither: there, a proxy does', async () => {
-    for (const host of [...OURS, ...FOREIGN]) {
-      for (const method of UNSAFE) {
-        expect([404, 405]).toContain((await call(production, method, { host, ...headersFor(host) })).status);
-      }
+    for (const host of ['localhost', 'evil.example', '10.0.0.1:8000']) {
+      expect((await call(production, 'POST', { host, ...headersFor(host) })).status).toBe(404);
     }
   });
 });

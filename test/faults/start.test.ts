@@ -61,12 +61,24 @@ test.each([
   ['fe80::1', 'E[A-Z]+'],
   ['no-such-host.invalid', 'E[A-Z_]+'],
 ])('HOST=%s: exit 1 and one sentence that names HOST', async (host, code) => {
-  const sentence = await refusal({ DATABASE_URL: 'postgres://127.0.0.1:1/none', HOST: host, PORT: '8000' });
+  // Outside production, every address beyond loopback is refused before.
+  const sentence = await refusal({
+    NODE_ENV: 'production',
+    ALLOW_OPEN: 'true',
+    WEBHOOK_SECRET: 'a-secret-of-24-bytes-or-more',
+    DATABASE_URL: 'postgres://127.0.0.1:1/none',
+    HOST: host,
+    PORT: '8000',
+  });
   expect(sentence).toMatch(
     new RegExp(
       `^Cannot listen on ${host.replaceAll('.', '\\.')}:8000 \\(${code}.*\\)\\. Set HOST and PORT to others\\.$`,
     ),
   );
+});
+
+test('HOST=0.0.0.0 outside production: exit 1 and one sentence', async () => {
+  expect(await refusal({ HOST: '0.0.0.0' }, 3)).toContain('HOST must be 127.0.0.1, ::1 or localhost');
 });
 
 test('SIGTERM while another instance migrates: exit 0 at once, and nothing was migrated', async () => {
