@@ -18,6 +18,7 @@ import { renderErrors, sendProblem } from './http/problem.ts';
 import { problemSchemas } from './http/problem.schemas.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
 import type { RequestEntry } from './http/request-line.ts';
+import { Money } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
 import { inventoryRoutes } from './inventory/inventory.routes.ts';
 import {
@@ -92,6 +93,7 @@ export interface AppOptions {
 
 const schemas = [
   ...problemSchemas,
+  Money,
   ProductSchema,
   CreateProductBody,
   UpdateProductBody,

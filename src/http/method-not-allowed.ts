@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 import { AppError } from '../lib/errors.ts';
+import { shorten } from '../lib/shorten.ts';
 
 /**
  * Answers 405 with Allow where the path is known and the method is not, and 404 where the path is unknown. Fastify
@@ -70,10 +71,6 @@ function pathOf(url: string): string {
   }
 }
 
-/** An answer repeats 64 characters of any input at most. */
-const SHOWN_CHARS = 64;
-
 function notFound({ method }: FastifyRequest, path: string): AppError {
-  const shown = path.length > SHOWN_CHARS ? `${path.slice(0, SHOWN_CHARS)}…` : path || '/';
-  return new AppError('not_found', `There is nothing at ${method} ${shown}`);
+  return new AppError('not_found', `There is nothing at ${method} ${shorten(path || '/')}`);
 }

@@ -11,6 +11,14 @@ export function useStandardWords(document: OpenApiDocument): void {
     if (Array.isArray(schema['x-either'])) splitForms(schemas, name, schema);
   }
   markLongIntegers(document);
+  dropMessages(document);
+}
+
+/** What is for faults only. */
+function dropMessages(node: unknown): void {
+  if (typeof node !== 'object' || node === null) return;
+  for (const name of ['x-message', 'x-fix']) Reflect.deleteProperty(node, name);
+  for (const child of Object.values(node)) dropMessages(child);
 }
 
 /** A body with two forms becomes `oneOf` of two closed objects, each with the fields of its form and those of both. */

@@ -13,7 +13,13 @@ function read(name: string, header: string | undefined, comparison: 'strong' | '
   if (header === undefined) return undefined;
   const match = parseVersionMatch(header, comparison);
   if (match !== undefined) return match;
-  throw validationFailed([{ path: `header/${name}`, message: 'must be entity tags such as "3", or *' }]);
+  throw validationFailed([
+    {
+      path: `header/${name}`,
+      message: 'must be entity tags such as "3", or *',
+      fix: 'Send the ETag of an answer as it came, with its quotes.',
+    },
+  ]);
 }
 
 /** Sends one resource, as it was written down, with its ETag; or 304 when the caller has this version already. */

@@ -43,6 +43,7 @@ const InputFaultSchema = Type.Object(
   {
     path: Type.String({ description: '`body`, `query`, `path` or `header`, then the names of the members' }),
     message: Type.String({ description: 'What is wrong with it' }),
+    fix: Type.String({ description: 'One sentence that says what would be right' }),
   },
   { $id: 'InputFault', examples: problemGuide.validation_failed.example['errors'] },
 );
@@ -65,7 +66,9 @@ const ProblemSchema = Type.Object(
     code: ref(ProblemCodeSchema),
     request_id: Type.String({ description: 'The id of the request, as in X-Request-ID and in the log' }),
     errors: Type.Optional(
-      Type.Array(ref(InputFaultSchema), { description: 'With validation_failed: every fault of the input' }),
+      Type.Array(ref(InputFaultSchema), {
+        description: 'With validation_failed: every fault of the input, up to 100',
+      }),
     ),
     shortages: Type.Optional(
       Type.Array(ref(ShortageSchema), {

@@ -2,7 +2,9 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 
 import { toAppError } from '../db/pg-errors.ts';
 import { AppError, problems, validationFailed } from '../lib/errors.ts';
-import { toInputFaults } from './validation.ts';
+import { shorten } from '../lib/shorten.ts';
+import { takesBody, takesNoBody } from './json-body.ts';
+import { toInputFaults } from './input-faults.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
@@ -67,7 +69,8 @@ function fromFastify(error: Partial<FastifyError>, request: FastifyRequest): App
   }
   switch (error.code) {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE': {
-      const given = request.headers['content-type'] ?? 'nothing';
+      if (!takesBody(request)) return takesNoBody();
+      const given = shorten(request.headers['content-type'] ?? 'nothing');
       const detail = `Send JSON with the header Content-Type: application/json, not ${given}`;
       return new AppError('unsupported_media_type', detail);
     }

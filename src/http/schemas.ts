@@ -23,12 +23,20 @@ export function nullable<T extends TSchema>(schema: T, options: { description?: 
   return Type.Union([schema, Type.Null()], options);
 }
 
-/** No NUL, which PostgreSQL cannot store, and no lone surrogate, which UTF-8 cannot (ajv compiles with the u flag). */
-const STORABLE_TEXT = String.raw`^[^\u0000\ud800-\udfff]*$`;
+interface TextOptions {
+  description?: string;
+  /** See `x-text` in field-rules.ts. */
+  'x-text'?: 'exact' | 'normal' | 'visible';
+}
 
 /** Text of a length in code points. */
-export function text(minLength: number, maxLength: number, options: { description?: string } = {}) {
-  return Type.String({ minLength, maxLength, pattern: STORABLE_TEXT, ...options });
+export function text(minLength: number, maxLength: number, options: TextOptions = {}) {
+  return Type.String({ minLength, maxLength, 'x-text': 'normal', ...options });
+}
+
+/** Text, or null; one schema with two types, so that a fault is told once and not for each alternative. */
+export function nullableText(maxLength: number, options: TextOptions & Record<string, unknown> = {}) {
+  return Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength, 'x-text': 'normal', ...options });
 }
 
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
@@ -38,36 +46,28 @@ export const IdParams = Type.Object({ id: { ...Id, examples: [1] } });
 
 export const QUANTITY_MAX = 1_000_000_000;
 
-/**
- * An amount in a request: a number, or a decimal string. `type`, `pattern` and the bounds each apply to their own
- * type; the format holds numbers to two decimals.
- */
-function money(options: Record<string, unknown>) {
-  return Type.Unsafe<number | string>({ type: ['number', 'string'], format: 'money', ...options });
-}
+const AMOUNT_FIX = `Send an amount of at most ${MAX_AMOUNT} with two decimals at most, such as 29.99 or "29.99".`;
 
-/** Text, or null; one schema with two types, so that a fault is told once and not for each alternative. */
-export function nullableText(maxLength: number, options: Record<string, unknown> = {}) {
-  return Type.Unsafe<string | null>({
-    type: ['string', 'null'],
-    maxLength,
-    pattern: STORABLE_TEXT,
-    ...options,
-  });
-}
-
-export const PriceInput = money({
-  exclusiveMinimum: 0,
-  maximum: MAX_AMOUNT,
-  pattern: String.raw`^(?!0+(\.0+)?$)\d{1,10}(\.\d{1,2})?$`,
+/** An amount in a request: a number, or a decimal string; `json-text.ts` sees to it that no number was rounded before. */
+export const Money = Type.Unsafe<number | string>({
+  $id: 'Money',
+  anyOf: [
+    { type: 'number', minimum: 0, maximum: MAX_AMOUNT, 'x-decimals': 2 },
+    { type: 'string', pattern: String.raw`^\d{1,10}(\.\d{1,2})?$` },
+  ],
   description: 'A number, or a decimal string; two decimals at most, never rounded',
+  'x-message': 'must be an amount with two decimals at most',
+  'x-fix': AMOUNT_FIX,
 });
 
-export const AmountInput = money({
-  minimum: 0,
-  maximum: MAX_AMOUNT,
-  pattern: String.raw`^\d{1,10}(\.\d{1,2})?$`,
+export const PriceInput = Type.Unsafe<number | string>({
+  ...ref(Money),
+  description: 'Above 0',
+  'x-above-zero': true,
+  'x-fix': AMOUNT_FIX,
 });
+
+export const AmountInput = ref(Money);
 
 export const Timestamp = Type.String({ format: 'date-time' });
 
@@ -121,6 +121,8 @@ export const IdempotencyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       pattern: '^[\\x21-\\x7e]{1,255}$',
+      'x-message': 'must be 1 to 255 visible ASCII characters',
+      'x-fix': 'Send a new UUID with each command, and the same one when you repeat it.',
       description: 'Makes the call safe to repeat: the same key and command give the same answer',
       examples: ['9f1c2a64-7d0b-4a51-9b1d-3f6f0e6a9c11'],
     }),

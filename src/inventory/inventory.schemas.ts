@@ -80,8 +80,8 @@ export const AdjustStockBody = Type.Object(
         description: 'received: a delivery, which only adds. Default adjusted: any other change',
       }),
     ),
-    reason: text(1, 100, { description: 'In your words: damaged, lost, counted, …' }),
-    note: Type.Optional(nullableText(2000)),
+    reason: text(1, 100, { 'x-text': 'visible', description: 'In your words: damaged, lost, counted, …' }),
+    note: Type.Optional(nullableText(2000, { minLength: 1, 'x-text': 'visible' })),
   },
   {
     $id: 'AdjustStock',

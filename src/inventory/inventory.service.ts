@@ -66,7 +66,10 @@ export function createInventoryService({ db, products }: InventoryServiceDepende
      */
     async explain(id: number, asOf: string | undefined): Promise<StockExplanation> {
       const sums = (await sumLedger(db, id, asOf)) ?? productNotFound();
-      if (sums.in_future) throw validationFailed([{ path: 'query/as_of', message: 'is still to come' }]);
+      if (sums.in_future) {
+        const fix = 'Send a time that is past, or leave it out for now.';
+        throw validationFailed([{ path: 'query/as_of', message: 'is still to come', fix }]);
+      }
       const { last_id, open_orders } = sums;
       const listed = Math.min(open_orders, ORDERS_LISTED_MAX);
       const holders = last_id === null || listed <= 0 ? [] : await listHolders(db, id, last_id, listed);

@@ -1,3 +1,5 @@
+import { shorten } from './shorten.ts';
+
 /**
  * The closed table of what can go wrong for a caller: code → status and title. Services throw `AppError` with one of
  * these codes; `http/problem.ts` renders it, and `GET /problems/{code}` explains it.
@@ -74,12 +76,22 @@ export class AppError extends Error {
 export interface InputFault {
   path: string;
   message: string;
+  /** One sentence that says what would be right. */
+  fix: string;
 }
 
-/** 422 with every fault that was found. */
-export function validationFailed(faults: readonly InputFault[]): AppError {
-  const detail = faults.map(({ path, message }) => `${path} ${message}`).join('; ');
-  return new AppError('validation_failed', detail, { fields: { errors: faults } });
+/** An answer lists no more faults than this: a small request must not make a large answer. */
+export const FAULTS_MAX = 100;
+/** More than this is no sentence that a person reads. */
+const FAULTS_IN_DETAIL = 10;
+
+/** 422 with every fault that was found, up to FAULTS_MAX. */
+export function validationFailed(found: readonly InputFault[]): AppError {
+  const faults = found.slice(0, FAULTS_MAX).map((fault) => ({ ...fault, path: shorten(fault.path) }));
+  const told = faults.slice(0, FAULTS_IN_DETAIL).map(({ path, message }) => `${path} ${message}`);
+  const others = faults.length - told.length;
+  if (others > 0) told.push(`${others} more in errors`);
+  return new AppError('validation_failed', told.join('; '), { fields: { errors: faults } });
 }
 
 /** 503 that tells the caller when to try again. */

@@ -13,7 +13,8 @@ export function toInstant(text: string, name: string, finer: 'later' | 'earlier'
   // A leap second passes as a date-time; PostgreSQL has no year 0, and an offset can lead into the year 10000.
   const year = time.getUTCFullYear();
   if (year >= 1 && year <= 9999) return time.toISOString();
-  throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists' }]);
+  const fix = 'Send a time of the years 1 to 9999, such as 2026-01-02T03:04:05Z.';
+  throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists', fix }]);
 }
 
 /** One bound of a period, which may be left open. */

@@ -38,11 +38,15 @@ type Filters = Readonly<Record<string, unknown>>;
 export function pageRequest(query: PageQuery, defaultSort: Sort, filters: Filters): PageRequest {
   const { limit = PAGE_LIMIT_DEFAULT, skip, sort = defaultSort, cursor } = query;
   if (cursor === undefined) return { limit, skip: skip ?? 0, sort, afterId: undefined };
-  if (skip !== undefined) throw validationFailed([{ path: 'query/skip', message: 'cannot go with cursor' }]);
+  if (skip !== undefined) {
+    const fix = 'Leave it out: the cursor is where the page before ended.';
+    throw validationFailed([{ path: 'query/skip', message: 'cannot go with cursor', fix }]);
+  }
   const afterId = decodeCursor(cursor, { sort, filters });
   if (afterId === undefined) {
     const message = 'is not a cursor of this list under this sort and these filters';
-    throw validationFailed([{ path: 'query/cursor', message }]);
+    const fix = 'Follow the Link header of the page before as it is, or begin without a cursor.';
+    throw validationFailed([{ path: 'query/cursor', message, fix }]);
   }
   return { limit, skip: 0, sort, afterId };
 }

@@ -207,14 +207,16 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
   validation_failed: {
     means: 'One or more values are not acceptable. Nothing is converted, rounded or left out in silence.',
     remedy:
-      'Mend every fault in `errors`; they are all there is to mend. The schema of the call says what would be right.',
+      'Mend every fault in `errors`; they are all there is to mend, unless there are 100. `fix` says what would be right.',
     members: {
       errors:
-        'Every fault: where it is (`body`, `query`, `path` or `header`, then the names of the members) and what is wrong with it',
+        'Every fault, up to 100: where it is (`body`, `query`, `path` or `header`, then the names of the members), what is wrong with it, and what would be right',
     },
     example: {
       detail: 'body/quantity must be >= 1',
-      errors: [{ path: 'body/quantity', message: 'must be >= 1' }],
+      errors: [
+        { path: 'body/quantity', message: 'must be >= 1', fix: 'Send an integer from 1 to 1000000000.' },
+      ],
     },
   },
   stock_out_of_range: {

@@ -31,11 +31,18 @@ export const OrderStatusSchema = oneOf(orderStatuses, {
 });
 const Status = ref(OrderStatusSchema);
 const Quantity = Type.Integer({ minimum: 1, maximum: QUANTITY_MAX });
-/** A form check, not a proof: one @ between two parts without spaces; 254 is the longest address that mail can carry. */
-const Email = Type.String({
+/**
+ * A form check, not a proof: one @ between two parts without blanks and without what only the text around an address
+ * has, such as < and >. 254 is the longest address that mail can carry.
+ */
+const email = {
   maxLength: 254,
-  pattern: String.raw`^[^\s@\u0000-\u001f\ud800-\udfff]+@[^\s@\u0000-\u001f\ud800-\udfff]+$`,
-});
+  pattern: String.raw`^[^\s@<>\(\)\[\],;:"\\\x00-\x1f\x7f]+@[^\s@<>\(\)\[\],;:"\\\x00-\x1f\x7f]+$`,
+  'x-text': 'normal',
+  'x-message': 'must be an e-mail address',
+  'x-fix': 'Send the address alone, such as ada@example.com.',
+} as const;
+const Email = Type.String(email);
 const NullableTime = Type.Union([Timestamp, Type.Null()]);
 
 const preview = {
@@ -107,7 +114,7 @@ export const CreateOrderBody = Type.Object(
         'x-unique-by': 'product_id',
       }),
     ),
-    customer_email: Type.Optional(nullableText(254, { pattern: Email.pattern })),
+    customer_email: Type.Optional(nullableText(email.maxLength, email)),
     expected_total: Type.Optional(PriceInput),
   },
   {

@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { sendPage } from '../http/pages.ts';
 import { callerOf } from '../http/request-context.ts';
 import { ref } from '../http/schemas.ts';
-import { toInputFaults } from '../http/validation.ts';
+import { toInputFaults } from '../http/input-faults.ts';
 import { validationFailed } from '../lib/errors.ts';
 import { toBound } from '../lib/instant.ts';
 import * as schemas from './inbox.schemas.ts';

@@ -92,10 +92,11 @@ export const ListInboxQuery = Type.Object(
   {
     outcome: Type.Optional(oneOf(deliveryOutcomes, { examples: ['failed'] })),
     verdict: Type.Optional(oneOf(verdicts, { examples: ['valid'] })),
-    event_type: Type.Optional({ ...text(1, 100), examples: ['payment.succeeded'] }),
+    event_type: Type.Optional({ ...text(1, 100, { 'x-text': 'exact' }), examples: ['payment.succeeded'] }),
     order_id: Type.Optional({ ...Id, examples: [1] }),
     event_id: Type.Optional({
-      ...text(1, 255, { description: 'The provider’s id of the event: event_id of the body, or webhook-id' }),
+      ...text(1, 255, { 'x-text': 'exact' }),
+      description: 'The provider’s id of the event: event_id of the body, or webhook-id',
       examples: ['evt_0001'],
     }),
     received_from: PeriodStart,

@@ -73,7 +73,10 @@ export const PaymentExceptionSchema = Type.Object(
   },
 );
 
-const Note = text(1, 2000, { description: 'For whoever reads it later; required with other' });
+const Note = text(1, 2000, {
+  'x-text': 'visible',
+  description: 'For whoever reads it later; required with other',
+});
 
 export const ResolveExceptionBody = Type.Object(
   {

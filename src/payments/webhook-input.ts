@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox';
 
-import { parseJsonBody } from '../http/json-body.ts';
-import { AppError } from '../lib/errors.ts';
+import { readJson, roundedNumber } from '../http/json-body.ts';
+import { AppError, validationFailed } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
 import type { PaymentEvent, SignedDelivery } from './payment-event.ts';
 import { isPaymentEventType } from './payment-rules.ts';
@@ -13,14 +13,20 @@ import { eventIdentity } from './webhook-signature.ts';
  * again with what failed.
  */
 
-/** @throws AppError malformed_request */
+/** The numbers that decide something; how exact the others are is the provider's business. */
+const DECIDING_NUMBERS = new Set(['/amount', '/order_id']);
+
+/** @throws AppError malformed_request, or validation_failed for an amount or an order that the parser has rounded */
 export function parsePayment(rawBody: Buffer): unknown {
-  const body = parseJsonBody(rawBody);
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
-  const members: Record<string, unknown> = { ...body };
+  const { value, rounded } = readJson(rawBody);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const members: Record<string, unknown> = { ...value };
   const { event_type } = members;
   const isUsed = typeof event_type !== 'string' || isPaymentEventType(event_type);
-  return isUsed ? withoutUnrecorded(members) : withoutUnused(members);
+  if (!isUsed) return withoutUnused(members);
+  const deciding = rounded.filter((pointer) => DECIDING_NUMBERS.has(pointer));
+  if (deciding.length > 0) throw validationFailed(deciding.map(roundedNumber));
+  return withoutUnrecorded(members);
 }
 
 /** The same for a delivery that may be the copy of a known event: then what is wrong with it does not matter. */

@@ -8,10 +8,13 @@ import { paymentEventTypes } from './payment-rules.ts';
 
 export const PaymentWebhookBody = Type.Object(
   {
-    event_type: { ...text(1, 100), description: 'payment.succeeded, payment.failed or payment.refunded' },
+    event_type: {
+      ...text(1, 100, { 'x-text': 'exact' }),
+      description: 'payment.succeeded, payment.failed or payment.refunded',
+    },
     order_id: Type.Optional({ ...Id, description: 'Required in events of these types' }),
     event_id: Type.Optional({
-      ...text(1, 255),
+      ...text(1, 255, { 'x-text': 'exact' }),
       description: 'What makes a repeated delivery the same event; null is as good as none',
     }),
     amount: Type.Optional(AmountInput),

@@ -23,7 +23,10 @@ const tags = ['Products'];
 const Sku = Type.String({
   pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$',
   description: 'Unique, whatever its case',
+  'x-message': 'must be 1 to 64 letters, digits, dots, underscores and hyphens',
+  'x-fix': 'Send a SKU such as MUG-BLUE; it begins with a letter or a digit.',
 });
+const Name = text(1, 200, { 'x-text': 'visible' });
 const Stock = Type.Integer({ minimum: 0, maximum: QUANTITY_MAX, description: 'What can be sold now' });
 const NullableDescription = nullableText(2000);
 
@@ -63,7 +66,7 @@ export const ProductSchema = Type.Object(
 export const CreateProductBody = Type.Object(
   {
     sku: Sku,
-    name: text(1, 200),
+    name: Name,
     price: PriceInput,
     stock: Stock,
     description: Type.Optional(NullableDescription),
@@ -79,7 +82,7 @@ export const CreateProductBody = Type.Object(
 export const UpdateProductBody = Type.Object(
   {
     sku: Type.Optional(Sku),
-    name: Type.Optional(text(1, 200)),
+    name: Type.Optional(Name),
     price: Type.Optional(PriceInput),
     stock: Type.Optional(Stock),
     description: Type.Optional(NullableDescription),
@@ -101,13 +104,7 @@ export const ListProductsQuery = Type.Object(
       description: 'Name or SKU contains this, in any case',
       examples: ['mug'],
     }),
-    sku: Type.Optional(
-      Type.String({
-        pattern: Sku.pattern ?? '',
-        description: 'Exactly this SKU, in any case',
-        examples: ['MUG-BLUE'],
-      }),
-    ),
+    sku: Type.Optional({ ...Sku, description: 'Exactly this SKU, in any case', examples: ['MUG-BLUE'] }),
     active: Type.Optional(Type.Boolean({ description: 'Whether it can be ordered', examples: [true] })),
     stock_below: Type.Optional(
       Type.Integer({

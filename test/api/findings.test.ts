@@ -23,7 +23,7 @@ test('an event of an unused type is ignored and remembered, whatever else it hol
 
 test('an event of a used type without an order is 422', async () => {
   const { status, body } = await service.pay({ event_type: 'payment.succeeded' });
-  expect([status, body.errors]).toEqual([422, [{ path: 'body/order_id', message: 'is required' }]]);
+  expect([status, body.errors]).toMatchObject([422, [{ path: 'body/order_id', message: 'is required' }]]);
 });
 
 test('a provider may send a member named constructor: the payment counts', async () => {

@@ -98,7 +98,13 @@ describe('a problem document', () => {
     );
     const wrong = await service.call('GET', '/products/0');
     expect(Object.keys(wrong.body)).toContain('errors');
-    expect(wrong.body.errors).toEqual([{ path: 'path/id', message: expect.any(String) }]);
+    expect(wrong.body.errors).toEqual([
+      {
+        path: 'path/id',
+        message: 'must be >= 1',
+        fix: 'Send an integer from 1 to 9007199254740991.',
+      },
+    ]);
   });
 
   test('says nothing of a failure inside: 500 and a blank sentence, whatever went wrong', async () => {

@@ -103,8 +103,6 @@ describe('the signature is of the bytes, however the JSON is written', () => {
     'unicode escapes': (id) => String.raw`{"\u0065vent_type":"payment\u002esucceeded","order_id":${id}}`,
     'letters beyond ASCII': (id) =>
       `{"event_type":"payment.succeeded","order_id":${id},"payment_method":"Überweisung 🍵"}`,
-    'a member that is named twice': (id) =>
-      `{"order_id":999999,"event_type":"payment.succeeded","order_id":${id}}`,
     'numbers in exponents': (id) => `{"event_type":"payment.succeeded","order_id":${id}.0,"amount":1e1}`,
   };
   test.each(Object.entries(SPELLINGS))(
@@ -261,5 +259,47 @@ test('what is stored of a payment: type, amount, method, outcome, state, request
     new_status: 'PAID',
     actor: 'payment-provider',
     request_id: 'the-request',
+  });
+});
+
+describe('a signed body that says two things is kept in the inbox, and moves nothing', () => {
+  const BODIES: [what: string, status: number, spell: (id: number) => string][] = [
+    [
+      'a member that is named twice',
+      400,
+      (id) => `{"order_id":999999,"event_type":"payment.succeeded","order_id":${id}}`,
+    ],
+    [
+      'a member that is named twice, in escapes and deep inside',
+      400,
+      (id) =>
+        String.raw`{"event_type":"payment.succeeded","order_id":${id},"card":[{"brand":1,"\u0062rand":2}]}`,
+    ],
+    [
+      'an amount of 16 digits, which would be rounded to 10',
+      422,
+      (id) => `{"event_type":"payment.succeeded","order_id":${id},"amount":10.00000000000001}`,
+    ],
+    [
+      'an order whose id would be rounded',
+      422,
+      (id) => `{"event_type":"payment.succeeded","order_id":${id}.00000000000000001}`,
+    ],
+  ];
+  test.each(BODIES)('%s: %i', async (_what, status, spell) => {
+    const id = await pendingOrder();
+    const payload = spell(id);
+    expect((await send(payload)).status).toBe(status);
+    expect((await service.call('GET', `/orders/${id}`)).body.status).toBe('PENDING');
+    const { body } = await service.call('GET', '/webhooks/inbox?outcome=failed&limit=1');
+    expect(body[0]).toMatchObject({ verdict: 'valid', outcome: 'failed', raw_body: payload });
+  });
+
+  test('numbers that decide nothing may have as many digits as their provider likes', async () => {
+    const id = await pendingOrder();
+    const { body } = await send(
+      `{"event_type":"payment.succeeded","order_id":${id},"rate":0.12345678901234567890}`,
+    );
+    expect(body.new_status).toBe('PAID');
   });
 });

@@ -14,7 +14,7 @@ declare module 'vitest' {
   interface Matchers<T> {
     /** A complete problem document of this status and code (and detail), that shows nothing of what is inside. */
     toBeProblem(status: number, code: ProblemCode, detail?: string): T;
-    /** 422 whose faults are at exactly these paths, each with a message that the detail repeats. */
+    /** 422 whose faults are at exactly these paths, each with a message that the detail repeats, and a fix. */
     toHaveFaults(...paths: string[]): T;
   }
 }
@@ -46,14 +46,18 @@ function faultsOfProblem(answer: Answer, status: number, code: ProblemCode, deta
 
 function faultsOfValidation(answer: Answer, paths: readonly string[]): string[] {
   const faults = faultsOfProblem(answer, 422, 'validation_failed');
-  const errors: { path: string; message: string }[] = answer.body?.errors ?? [];
+  const errors: { path: string; message: string; fix: string }[] = answer.body?.errors ?? [];
   const found = [...new Set(errors.map(({ path }) => path))].toSorted().join(' ');
   const wanted = paths.toSorted().join(' ');
   if (found !== wanted) faults.push(`faults are at "${found}", not at "${wanted}"`);
-  for (const { path, message } of errors) {
+  for (const { path, message } of errors.slice(0, 10)) {
     if (message === '' || !answer.body.detail.includes(`${path} ${message}`)) {
       faults.push(`the detail does not say what is wrong with ${path}`);
     }
+  }
+  for (const { path, fix } of errors) {
+    if (!/^[A-Z].+\.$/.test(fix ?? ''))
+      faults.push(`no sentence says what would be right for ${path}: ${fix}`);
   }
   return faults;
 }
