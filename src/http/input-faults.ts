@@ -64,7 +64,7 @@ function toFault(error: VerboseError, part: string): InputFault {
       const known = Object.keys(parentSchema.properties ?? {}).join(', ');
       return {
         path: `${path}/${String(params['additionalProperty'])}`,
-        message: known === '' ? 'is not known: there are none' : `is not known; known are ${known}`,
+        message: known === '' ? 'is not known (there are none)' : `is not known (known are ${known})`,
         fix: known === '' ? 'Leave it out.' : `Leave it out, or use one of ${known}.`,
       };
     }

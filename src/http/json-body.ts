@@ -144,7 +144,6 @@ export function takesNoBody(): AppError {
 function refuseUnusedBodies(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     if (route.schema?.body !== undefined) return;
-    // Behind what the route itself refuses: a wrong method is wrong whatever the body says.
     route.onRequest = [
       ...[route.onRequest ?? []].flat(),
       ({ method, headers }, _reply, done) => {

@@ -3,26 +3,31 @@ import { AppError } from './errors.ts';
 /** The versions that an If-Match or If-None-Match header names; `any` is `*`. */
 export type VersionMatch = 'any' | readonly number[];
 
-const ENTITY_TAG = /^(W\/)?"([^"]*)"$/;
+/** One element of a list, with its comma; it may be empty, and a tag may hold commas (RFC 9110, 5.6.1 and 8.8.3). */
+const ELEMENT = /[ \t]*(?:(W\/)?"([^"]*)"[ \t]*)?(?:,|$)/y;
 
 export function toEtag(version: number): string {
   return `"${version}"`;
 }
 
 /**
- * Reads a header of entity tags, or undefined when it is malformed. Tags that cannot be ours match nothing. If-Match
+ * Reads a header of entity tags, or undefined when it is malformed or has none. Tags that cannot be ours match nothing. If-Match
  * compares strongly, so weak tags never match there; If-None-Match compares weakly (RFC 9110, 13.1).
  */
 export function parseVersionMatch(header: string, comparison: 'strong' | 'weak'): VersionMatch | undefined {
   if (header.trim() === '*') return 'any';
   const versions: number[] = [];
-  for (const tag of header.split(',')) {
-    const match = ENTITY_TAG.exec(tag.trim());
+  let hasTag = false;
+  for (let at = 0; at < header.length; at = ELEMENT.lastIndex) {
+    ELEMENT.lastIndex = at;
+    const match = ELEMENT.exec(header);
     if (match === null) return undefined;
-    const usable = comparison === 'weak' || match[1] === undefined;
-    if (usable && /^[1-9]\d{0,15}$/.test(match[2] ?? '')) versions.push(Number(match[2]));
+    const [, weak, tag] = match;
+    hasTag ||= tag !== undefined;
+    const usable = comparison === 'weak' || weak === undefined;
+    if (usable && /^[1-9]\d{0,15}$/.test(tag ?? '')) versions.push(Number(tag));
   }
-  return versions;
+  return hasTag ? versions : undefined;
 }
 
 export function matchesVersion(match: VersionMatch, version: number): boolean {
