@@ -7,6 +7,7 @@ import { answerClientErrors, refuseTunnels } from './http/client-errors.ts';
 import { limitConnections } from './http/connections.ts';
 import { limitDuration } from './http/deadline.ts';
 import { serveDocs } from './http/docs.ts';
+import { entranceRoutes, EntranceSchema } from './http/entrance.ts';
 import { checkFraming } from './http/framing.ts';
 import { correctHeadAnswers } from './http/head-answers.ts';
 import { generalRoutes, type Readiness } from './http/health.ts';
@@ -16,6 +17,8 @@ import { refuseUnknownCalls } from './http/method-not-allowed.ts';
 import { collectOpenApi } from './http/openapi.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
 import { problemSchemas } from './http/problem.schemas.ts';
+import { problemTypeRoutes } from './http/problem-types.ts';
+import { ProblemTypeSchema } from './http/problem-types.schemas.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
 import type { RequestEntry } from './http/request-line.ts';
 import { Money } from './http/schemas.ts';
@@ -94,6 +97,8 @@ export interface AppOptions {
 const schemas = [
   ...problemSchemas,
   Money,
+  ProblemTypeSchema,
+  EntranceSchema,
   ProductSchema,
   CreateProductBody,
   UpdateProductBody,
@@ -187,7 +192,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   );
   await app.register(api, { config, services, readiness, readMetrics });
   await app.register(api, { config, services, readiness, readMetrics, prefix: '/api/v1' });
-  await serveDocs(app);
+  await serveDocs(app, { signsWebhooks: config.environment !== 'production' });
   return app;
 }
 
@@ -206,6 +211,8 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const { config, services, readiness, readMetrics } = options;
   const { products, orders, payments, inbox, exceptions, inventory, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
+  await app.register(entranceRoutes);
+  await app.register(problemTypeRoutes);
   await app.register(generalRoutes, { readiness, readMetrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });

@@ -46,17 +46,3 @@ export const getMetrics = {
   response: { 200: { description: 'Metrics', content: { 'text/plain': { schema: MetricsText } } } },
   problems: [503],
 } satisfies FastifySchema;
-
-export const getProblemType = {
-  operationId: 'getProblemType',
-  summary: 'Explain the type of a problem document',
-  tags,
-  params: Type.Object({ code: Type.String({ examples: ['insufficient_stock'] }) }),
-  response: {
-    200: Type.Object(
-      { code: Type.String(), title: Type.String(), status: Type.Integer() },
-      { examples: [{ code: 'product_not_found', title: 'Product not found', status: 404 }] },
-    ),
-  },
-  problems: ['not_found'],
-} satisfies FastifySchema;

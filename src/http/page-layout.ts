@@ -1,0 +1,81 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+/** Nothing comes from elsewhere; Swagger UI and ReDoc style their pages inline, and ReDoc searches in a worker of a blob. */
+const POLICY =
+  "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; " +
+  "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+const PAGES = [
+  ['docs', 'Try it out'],
+  ['redoc', 'Reference'],
+  ['problems', 'Problems'],
+  ['openapi.json', 'OpenAPI'],
+] as const;
+
+interface Page {
+  title: string;
+  /** The path of the page from the root, when it is one of those that all pages link to. */
+  current?: string;
+  head?: string;
+  body: string;
+}
+
+/** Whether the caller would rather have HTML: browsers name it first, and programs do not name it. */
+export function prefersHtml({ headers: { accept = '' } }: FastifyRequest): boolean {
+  const html = weightOf('text/html', accept);
+  return html > 0 && html >= weightOf('application/json', accept);
+}
+
+/** The weight of a type that Accept names (RFC 9110, 12.5.1); 0 when it does not. */
+function weightOf(type: string, accept: string): number {
+  const range = accept.split(',').find((candidate) => candidate.split(';')[0]?.trim().toLowerCase() === type);
+  if (range === undefined) return 0;
+  return Number(/;\s*q=([\d.]+)/i.exec(range)?.[1] ?? 1);
+}
+
+/** The way from the page that was asked for up to the root of the service, relative: a proxy may have stripped a prefix. */
+export function wayToRoot({ url }: FastifyRequest): string {
+  const [path = '/'] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?');
+  return '../'.repeat(path.split('/').length - 2) || './';
+}
+
+export function sendHtml(request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
+  return reply
+    .type('text/html; charset=utf-8')
+    .header('content-security-policy', POLICY)
+    .header('x-content-type-options', 'nosniff')
+    .header('referrer-policy', 'no-referrer')
+    .send(layOut(page, wayToRoot(request)));
+}
+
+function layOut({ title, current, head = '', body }: Page, root: string): string {
+  const links = PAGES.map(([path, name]) => {
+    const here = path === current ? ' aria-current="page"' : '';
+    return `<a href="${root}${path}"${here}>${name}</a>`;
+  });
+  return `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>${escapeHtml(title)} · Orders &amp; Inventory</title>
+    <link rel="icon" href="data:,">
+    <link rel="stylesheet" href="${root}docs/static/pages.css">
+    ${head}
+  </head>
+  <body>
+    <nav class="bar" aria-label="Documentation"><strong>Orders &amp; Inventory</strong>${links.join('')}</nav>
+    ${body}
+  </body>
+</html>
+`;
+}
+
+export function escapeHtml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
+}
+
+/** Text whose code stands in backticks, as in the OpenAPI document. */
+export function proseToHtml(text: string): string {
+  return escapeHtml(text).replaceAll(/`([^`]+)`/g, '<code>$1</code>');
+}
