@@ -8,13 +8,16 @@ import { systemClock } from '../src/lib/clock.ts';
 import { createMetrics } from '../src/lib/metrics.ts';
 import { createServices } from '../src/services.ts';
 import { readArguments, runScript } from './support/arguments.ts';
+import { fillExamples } from './support/postman-examples.ts';
 
 const FILE = 'docs/openapi.json';
-const USAGE = `Writes ${FILE}, the document that the service serves at /openapi.json. No database is needed.
+const COLLECTION = 'postman/orders_inventory.json';
+const USAGE = `Writes ${FILE}, the document that the service serves at /openapi.json, and the saved examples of
+${COLLECTION}, which are its own. No database is needed.
 
   npm run generate:openapi
 
-  --verify   write nothing, and fail when the file is another
+  --verify   write nothing, and fail when one of the files is another
 
 Exit code: 0 when it is the same, 1 when not, 2 for wrong arguments.
 `;
@@ -22,12 +25,19 @@ Exit code: 0 when it is the same, 1 when not, 2 for wrong arguments.
 await runScript(USAGE, async (args) => {
   const { verify } = readArguments(args, { verify: { type: 'boolean', default: false } });
   const document = await buildDocument();
+  // Formatted by the formatter, so it is compared by what it says.
+  const before = JSON.stringify(JSON.parse(await readFile(COLLECTION, 'utf8')));
+  const collection = JSON.parse(before);
+  fillExamples(collection.item, JSON.parse(document));
   if (!verify) {
     await writeFile(FILE, document);
+    await writeFile(COLLECTION, `${JSON.stringify(collection, null, 2)}\n`);
     return 0;
   }
-  if (document === (await readFile(FILE, 'utf8'))) return 0;
-  process.stderr.write(`${FILE} is not what the service serves; run npm run generate:openapi\n`);
+  if (document === (await readFile(FILE, 'utf8')) && before === JSON.stringify(collection)) return 0;
+  process.stderr.write(
+    `${FILE} is not what the service serves, or ${COLLECTION} has other examples; run npm run generate:openapi\n`,
+  );
   return 1;
 });
 
