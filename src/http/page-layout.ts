@@ -60,8 +60,8 @@ function layOut({ title, current, head = '', body }: Page, root: string): string
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>${escapeHtml(title)} · Orders &amp; Inventory</title>
     <link rel="icon" href="data:,">
-    <link rel="stylesheet" href="${root}docs/static/pages.css">
     ${head}
+    <link rel="stylesheet" href="${root}docs/static/pages.css">
   </head>
   <body>
     <nav class="bar" aria-label="Documentation"><strong>Orders &amp; Inventory</strong>${links.join('')}</nav>
