@@ -3,6 +3,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 
+import { jsonLine, type RequestEntry } from '../../src/http/request-line.ts';
 import { inboxOf, nextOrderId, replay } from '../support/inbox.ts';
 import { useTestService } from '../support/race.ts';
 import type { TestService } from '../support/service.ts';
@@ -42,7 +43,8 @@ test('after valid, forged, stale, unsigned, failing and replayed deliveries, no 
     },
   });
   const logger = pino({ level: 'trace' }, stream);
-  const service = await useTestService({ webhookSecrets: [CURRENT, WHSEC], logger });
+  const logRequest = (entry: RequestEntry) => void lines.push(jsonLine(entry));
+  const service = await useTestService({ webhookSecrets: [CURRENT, WHSEC], logger, logRequest });
   const { id: productId } = await service.createProduct();
   const sent = new Set<string>([CURRENT, KEY, WHSEC, WHSEC.slice(6)]);
   const answers: string[] = [];
