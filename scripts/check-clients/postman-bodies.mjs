@@ -12,7 +12,7 @@ const WRONG_FORM = new Set(['malformed_request', 'unsupported_media_type', 'vali
 
 const document = await readFile(new URL('generated/openapi.json', import.meta.url), 'utf8');
 const collection = await new Promise((resolve, reject) => {
-  converter.convert(
+  converter.convertV2(
     { type: 'string', data: document },
     { parametersResolution: 'Example' },
     (error, result) => {
