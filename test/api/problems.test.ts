@@ -122,7 +122,12 @@ describe('a problem document', () => {
 
   test.each(Object.entries(problems))('%s is explained under its type', async (code, { title, status }) => {
     const answer = await service.call('GET', `/problems/${code}`);
-    expect([answer.status, answer.body]).toEqual([200, { code, title, status }]);
+    expect(answer.status).toBe(200);
+    expect(answer.body).toMatchObject({ type: `/problems/${code}`, code, title, status });
+    expect(answer.body).toMatchObject({
+      means: expect.stringMatching(/\.$/),
+      remedy: expect.stringMatching(/\.$/),
+    });
   });
 
   test.each(['nope', '__proto__', 'toString', '%00'])('the code %s does not exist: 404', async (code) => {

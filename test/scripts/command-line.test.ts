@@ -78,7 +78,7 @@ describe('9 scripts on the command line', () => {
   test.each(ALL)('%s --help: how to use it, exit code 0', async (script) => {
     const outcome = await runHere(script, ['--help']);
     expect(outcome).toMatchObject({ code: 0, stderr: '' });
-    expect(outcome.stdout).toMatch(/^[A-Z][^\n]+\.\n\n {2}(npm run|bash) [^]+\nExit code: 0 /);
+    expect(outcome.stdout).toMatch(/^[A-Z][^\n]+(\n[^\n]+)*\.\n\n {2}(npm run|bash) [^]+\nExit code: 0 /);
   });
 
   test.each(ALL)('%s --no-such-option: one sentence, exit code 2', async (script) => {
