@@ -1,6 +1,6 @@
 import type { Caller } from '../lib/caller.ts';
 
-/** The types of events, each written by exactly the commands that its line in the README's table names. */
+/** The types of events, each written by exactly the commands that its line in the table of docs/architecture.md names. */
 export type EventType =
   | 'product.created'
   | 'product.updated'

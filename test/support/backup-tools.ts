@@ -67,7 +67,7 @@ async function majorOf(url: string): Promise<number> {
   }
 }
 
-/** The calls of the README. */
+/** The calls of docs/operations.md. */
 function toolsIn(bin: string, adminUrl: string, close: () => Promise<void>): BackupTools {
   const call = async (program: string, args: string[]) => {
     const { code, output } = await run(path.join(bin, program), args, { timeoutMs: TIMEOUT_MS });
