@@ -12,9 +12,6 @@ await mkdir(assets, { recursive: true });
 for (const file of ['docs.js', 'pages.css']) {
   await copyFile(path.join(root, 'src', 'assets', file), path.join(assets, file));
 }
-for (const file of ['swagger-ui-bundle.js', 'swagger-ui.css']) {
-  await copyFile(resolve(`@fastify/swagger-ui/static/${file}`), path.join(assets, file));
-}
 
 // ReDoc shows a logo from the internet, which its policy would refuse with an error in the reader's console.
 const LOGO = 'https://cdn.redoc.ly/redoc/logo-mini.svg';

@@ -1,8 +1,18 @@
 /*
- * Starts Swagger UI on /docs. Addresses are taken from where this script came from, so that they hold behind a proxy that
- * strips a prefix.
+ * What Swagger UI calls on /docs. Addresses are taken from where this script came from, so that they hold behind a proxy
+ * that strips a prefix.
  */
-const documentUrl = new URL('../../openapi.json', document.currentScript.src);
+const documentUrl = new URL('../../../openapi.json', document.currentScript.src);
+
+/** The document with whole addresses: Swagger UI would take them relative to the one that it asked for, /docs/json. */
+function readDocument(response) {
+  if (!response.ok || response.url !== documentUrl.href) return response;
+  const spec = JSON.parse(response.text);
+  for (const server of spec.servers) server.url = new URL(server.url, documentUrl).href;
+  unfillOptionalFields(spec);
+  response.text = JSON.stringify(spec);
+  return response;
+}
 
 /** A value that stands in a field is sent. So the examples of what may be left out are shown beside it instead. */
 function unfillOptionalFields(spec) {
@@ -33,22 +43,6 @@ async function signWebhook(request) {
   return request;
 }
 
-async function start() {
-  const spec = await (await fetch(documentUrl)).json();
-  for (const server of spec.servers) server.url = new URL(server.url, documentUrl).href;
-  unfillOptionalFields(spec);
-  SwaggerUIBundle({
-    spec,
-    dom_id: '#swagger-ui',
-    deepLinking: true,
-    displayRequestDuration: true,
-    tryItOutEnabled: true,
-    // The badge would ask a validator on the internet.
-    validatorUrl: null,
-    requestInterceptor: signWebhook,
-  });
-}
-
 const signing = document.querySelector('#signing');
 if (signing !== null && crypto.subtle === undefined) {
   // Browsers have it on https and on localhost only.
@@ -57,6 +51,6 @@ if (signing !== null && crypto.subtle === undefined) {
 }
 // Enter would load the page anew, with the secret in its address.
 signing?.addEventListener('submit', (event) => event.preventDefault());
-start().catch((error) => {
-  document.querySelector('#swagger-ui').textContent = `The document cannot be read: ${error.message}`;
-});
+
+// Where the options of Swagger UI, which come in another script, find them.
+Object.assign(globalThis, { readDocument, signWebhook });

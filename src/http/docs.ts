@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 
-import type { FastifyInstance } from 'fastify';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
-import { sendHtml, wayToRoot } from './page-layout.ts';
+import { barOf, PAGE_HEADERS, sendHtml, titleOf, VIEWPORT, wayToRoot } from './page-layout.ts';
 
 /*
  * The documentation that the service serves itself, with nothing loaded from elsewhere: the reader's browser may be as
@@ -13,8 +13,6 @@ import { sendHtml, wayToRoot } from './page-layout.ts';
 
 /** Put there by `npm run build`; beside src/ as beside dist/. */
 const ASSETS = new URL('../../dist/assets/', import.meta.url);
-const TYPES = { js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8' };
-const FILES = ['swagger-ui-bundle.js', 'swagger-ui.css', 'docs.js', 'pages.css', 'redoc.standalone.js'];
 
 export interface DocsOptions {
   /** Whether /docs asks for a webhook secret to sign calls with; no secret of production is to be typed into a page. */
@@ -22,31 +20,9 @@ export interface DocsOptions {
 }
 
 export async function serveDocs(app: FastifyInstance, { signsWebhooks }: DocsOptions): Promise<void> {
-  for (const file of FILES) await serveAsset(app, file);
   serveDocument(app);
-
-  app.get('/docs', { schema: { hide: true } }, async (request, reply) => {
-    const root = wayToRoot(request);
-    return sendHtml(request, reply, {
-      title: 'Try it out',
-      current: 'docs',
-      head: `<link rel="stylesheet" href="${root}docs/static/swagger-ui.css">`,
-      body: `${signsWebhooks ? SIGNING : ''}
-    <div id="swagger-ui"></div>
-    <script src="${root}docs/static/swagger-ui-bundle.js"></script>
-    <script src="${root}docs/static/docs.js"></script>`,
-    });
-  });
-
-  app.get('/redoc', { schema: { hide: true } }, async (request, reply) => {
-    const root = wayToRoot(request);
-    return sendHtml(request, reply, {
-      title: 'Reference',
-      current: 'redoc',
-      body: `<redoc spec-url="${root}openapi.json" hide-hostname></redoc>
-    <script src="${root}docs/static/redoc.standalone.js"></script>`,
-    });
-  });
+  await serveSwaggerUi(app, signsWebhooks);
+  await serveRedoc(app);
 }
 
 /** One document for the life of the process: routes do not change after start. */
@@ -61,23 +37,87 @@ function serveDocument(app: FastifyInstance): void {
     yaml ??= app.swagger({ yaml: true });
     return reply.type('application/yaml; charset=utf-8').send(yaml);
   });
-  // Where they were before; the servers in the document are relative to its place.
-  for (const format of ['json', 'yaml']) {
-    app.get(`/docs/${format}`, { schema: { hide: true } }, async (request, reply) =>
-      reply.redirect(`${wayToRoot(request)}openapi.${format}`, 308),
-    );
-  }
 }
 
-async function serveAsset(app: FastifyInstance, file: string): Promise<void> {
-  const content = await readFile(fileURLToPath(new URL(file, ASSETS)));
-  const etag = `"${createHash('sha256').update(content).digest('base64url').slice(0, 22)}"`;
-  app.get(`/docs/static/${file}`, { schema: { hide: true } }, async (request, reply) => {
-    // Kept by the browser, and asked for each time: another version of the service has other files.
+/** Functions of assets/docs.js: the plugin sends the options below to the browser as text. */
+declare function signWebhook<T>(request: T): Promise<T>;
+declare function readDocument<T>(response: T): T;
+
+async function serveSwaggerUi(app: FastifyInstance, signsWebhooks: boolean): Promise<void> {
+  const bar = barOf('../', 'docs/') + (signsWebhooks ? SIGNING : '');
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    theme: {
+      title: titleOf('Try it out'),
+      css: [{ filename: 'pages.css', content: await readAsset('pages.css') }],
+      js: [
+        { filename: 'page.js', content: inserting(VIEWPORT, bar) },
+        { filename: 'docs.js', content: await readAsset('docs.js') },
+      ],
+    },
+    uiConfig: {
+      // Without the bar of Swagger UI: its field would load documents from elsewhere.
+      layout: 'BaseLayout',
+      displayRequestDuration: true,
+      tryItOutEnabled: true,
+      requestInterceptor: (request) => signWebhook(request),
+      responseInterceptor: (response) => readDocument(response),
+    },
+    uiHooks: { onRequest: keepRelative },
+  });
+  // Where the plugin's files have a page of their own, which finds no document.
+  app.get('/docs/static', { schema: { hide: true } }, async (request, reply) =>
+    reply.redirect(`${wayToRoot(request)}docs/`, 308),
+  );
+}
+
+function inserting(head: string, body: string): string {
+  return `document.head.insertAdjacentHTML('beforeend', ${JSON.stringify(head)});
+document.body.insertAdjacentHTML('afterbegin', ${JSON.stringify(body)});
+`;
+}
+
+/** What the plugin itself would answer with an absolute address, or by writing the document anew for each call. */
+const PLACES: Readonly<Record<string, string>> = {
+  '/docs/json': 'openapi.json',
+  '/docs/yaml': 'openapi.yaml',
+  '/docs/static/index.html': 'docs/',
+};
+
+/** The plugin writes relative addresses into its page when the address of the page ends in a slash. */
+const keepRelative: onRequestHookHandler = (request, reply, done) => {
+  const { url = '' } = request.routeOptions;
+  const isPage = /^\/docs\/?$/.test(url);
+  const place = isPage && !/^[^?]+\/$/.test(request.url) ? 'docs/' : PLACES[url];
+  if (place === undefined) {
+    reply.headers(PAGE_HEADERS);
+    return done();
+  }
+  void reply.redirect(wayToRoot(request) + place, 308);
+};
+
+async function serveRedoc(app: FastifyInstance): Promise<void> {
+  const script = await readAsset('redoc.standalone.js');
+  const etag = `"${createHash('sha256').update(script).digest('base64url').slice(0, 22)}"`;
+  app.get('/docs/static/redoc.standalone.js', { schema: { hide: true } }, async (request, reply) => {
+    // Kept by the browser, and asked for each time: another version of the service has another file.
     reply.header('etag', etag).header('cache-control', 'no-cache');
     if (request.headers['if-none-match'] === etag) return reply.code(304).send();
-    return reply.type(file.endsWith('.js') ? TYPES.js : TYPES.css).send(content);
+    return reply.type('text/javascript; charset=utf-8').send(script);
   });
+  app.get('/redoc', { schema: { hide: true } }, async (request, reply) => {
+    const root = wayToRoot(request);
+    return sendHtml(request, reply, {
+      title: 'Reference',
+      current: 'redoc',
+      body: `<redoc spec-url="${root}openapi.json" hide-hostname></redoc>
+    <script src="${root}docs/static/redoc.standalone.js"></script>`,
+    });
+  });
+}
+
+function readAsset(file: string): Promise<string> {
+  return readFile(new URL(file, ASSETS), 'utf8');
 }
 
 const SIGNING = `<form id="signing" autocomplete="off">

@@ -39,7 +39,7 @@ const getEntrance = {
 export const entranceRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema: getEntrance }, async (request, reply) => {
     reply.header('vary', 'accept');
-    if (prefersHtml(request)) return reply.redirect(`${wayToRoot(request)}docs`, 303);
+    if (prefersHtml(request)) return reply.redirect(`${wayToRoot(request)}docs/`, 303);
     return reply.send(describeEntrance(app.prefix));
   });
 };
@@ -54,7 +54,7 @@ function describeEntrance(prefix: string) {
       health: `${prefix}/health`,
       problems: `${prefix}/problems`,
       openapi: '/openapi.json',
-      docs: '/docs',
+      docs: '/docs/',
       redoc: '/redoc',
     },
   };

@@ -45,7 +45,7 @@ function describeOperation(operation: Operation): void {
       ...answer.headers,
       ...(status === '201' && operationId.startsWith('create') ? location : {}),
       ...(showsVersion ? etag(status === '201' ? '"1"' : '"3"') : {}),
-      ...(status === '303' ? { Location: text('Where the page is, relative', './docs') } : {}),
+      ...(status === '303' ? { Location: text('Where the page is, relative', './docs/') } : {}),
       ...(status === '200' && operationId.startsWith('list') && takes('cursor') ? link : {}),
       ...(status === done && isRepeatable ? replayed : {}),
       ...(status === '503' || (status === '409' && isRepeatable) ? retryAfter : {}),

@@ -5,8 +5,17 @@ const POLICY =
   "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:; " +
   "object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
+export const PAGE_HEADERS = {
+  'content-security-policy': POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+};
+
+/** Without it, a phone lays the page out as wide as a desk and shrinks it. */
+export const VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">';
+
 const PAGES = [
-  ['docs', 'Try it out'],
+  ['docs/', 'Try it out'],
   ['redoc', 'Reference'],
   ['problems', 'Problems'],
   ['openapi.json', 'OpenAPI'],
@@ -16,7 +25,6 @@ interface Page {
   title: string;
   /** The path of the page from the root, when it is one of those that all pages link to. */
   current?: string;
-  head?: string;
   body: string;
 }
 
@@ -42,29 +50,35 @@ export function wayToRoot({ url }: FastifyRequest): string {
 export function sendHtml(request: FastifyRequest, reply: FastifyReply, page: Page): FastifyReply {
   return reply
     .type('text/html; charset=utf-8')
-    .header('content-security-policy', POLICY)
-    .header('x-content-type-options', 'nosniff')
-    .header('referrer-policy', 'no-referrer')
+    .headers(PAGE_HEADERS)
     .send(layOut(page, wayToRoot(request)));
 }
 
-function layOut({ title, current, head = '', body }: Page, root: string): string {
+export function titleOf(page: string): string {
+  return `${escapeHtml(page)} · Orders &amp; Inventory`;
+}
+
+/** The bar that all pages have, with the way up to the root in its links. */
+export function barOf(root: string, current?: string): string {
   const links = PAGES.map(([path, name]) => {
     const here = path === current ? ' aria-current="page"' : '';
     return `<a href="${root}${path}"${here}>${name}</a>`;
   });
+  return `<nav class="bar" aria-label="Documentation"><strong>Orders &amp; Inventory</strong>${links.join('')}</nav>`;
+}
+
+function layOut({ title, current, body }: Page, root: string): string {
   return `<!doctype html>
 <html lang="en">
   <head>
     <meta charset="utf-8">
-    <meta name="viewport" content="width=device-width, initial-scale=1">
-    <title>${escapeHtml(title)} · Orders &amp; Inventory</title>
+    ${VIEWPORT}
+    <title>${titleOf(title)}</title>
     <link rel="icon" href="data:,">
-    ${head}
-    <link rel="stylesheet" href="${root}docs/static/pages.css">
+    <link rel="stylesheet" href="${root}docs/static/theme/pages.css">
   </head>
   <body>
-    <nav class="bar" aria-label="Documentation"><strong>Orders &amp; Inventory</strong>${links.join('')}</nav>
+    ${barOf(root, current)}
     ${body}
   </body>
 </html>

@@ -34,7 +34,7 @@ describe('GET /', () => {
       const { status, headers } = await read(url, BROWSER);
       expect([status, new URL(String(headers['location']), `http://host${url}`).pathname]).toEqual([
         303,
-        '/docs',
+        '/docs/',
       ]);
     }
   });
@@ -109,31 +109,57 @@ describe('/problems', () => {
   });
 });
 
-describe('the pages', () => {
-  test.each(['/docs', '/docs/', '/redoc', '/redoc/'])(
-    '%s fits a phone, and takes everything by relative links from the service itself',
-    async (url) => {
-      const { status, headers, text } = await read(url);
-      expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
-      expect(text).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
-      expect(headers['content-security-policy']).toMatch(/^default-src 'self';/);
-      const links = linksOf(text);
-      expect(links.filter((link) => !/^\.\.?\//.test(link))).toEqual([]);
-      // A proxy has stripped /shop.
-      const paths = links.map((link) => new URL(link, `http://host/shop${url}`).pathname);
-      expect(paths).toEqual(
-        expect.arrayContaining(['/shop/docs', '/shop/redoc', '/shop/problems', '/shop/openapi.json']),
-      );
-      for (const path of new Set(paths)) expect((await read(path.replace('/shop', ''))).status).toBe(200);
-    },
-  );
+/** The page that a browser shows: what the script of Swagger UI's page inserts is part of it. */
+async function readPage(from: string) {
+  let url = from;
+  let answer = await read(url);
+  if (answer.status === 308) {
+    url = new URL(String(answer.headers['location']), `http://host${url}`).pathname;
+    answer = await read(url);
+  }
+  let html = answer.text;
+  const script = linksOf(html).find((link) => link.endsWith('/page.js'));
+  if (script !== undefined) {
+    const element = { insertAdjacentHTML: (_place: string, text: string) => (html += text) };
+    const { text } = await read(new URL(script, `http://host${url}`).pathname);
+    vm.runInNewContext(text, { document: { head: element, body: element } });
+  }
+  return { ...answer, html, url };
+}
 
-  test('the files are asked for again, and sent once', async () => {
-    const { headers } = await read('/docs/static/swagger-ui-bundle.js');
-    expect(headers['cache-control']).toBe('no-cache');
-    const again = await read('/docs/static/swagger-ui-bundle.js', {
-      'if-none-match': String(headers['etag']),
-    });
+describe('the pages', () => {
+  test.each([
+    '/docs',
+    '/docs/',
+    '/docs?a=/',
+    '/docs/?a',
+    '/docs/static/',
+    '/docs/static/index.html',
+    '/redoc',
+    '/redoc/',
+  ])('%s fits a phone, and takes everything by relative links from the service itself', async (from) => {
+    const { status, headers, html, url } = await readPage(from);
+    expect([status, headers['content-type']]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(html).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
+    expect(html).toMatch(/<title>[^<]+ · Orders &amp; Inventory<\/title>/);
+    expect(headers['content-security-policy']).toMatch(/^default-src 'self';/);
+    const links = linksOf(html);
+    expect(links.filter((link) => !/^\.\.?\//.test(link))).toEqual([]);
+    // A proxy has stripped /shop.
+    const paths = links.map((link) => new URL(link, `http://host/shop${url}`).pathname);
+    expect(paths).toEqual(
+      expect.arrayContaining(['/shop/docs/', '/shop/redoc', '/shop/problems', '/shop/openapi.json']),
+    );
+    for (const path of new Set(paths)) expect((await read(path.replace('/shop', ''))).status).toBe(200);
+  });
+
+  test.each([
+    ['swagger-ui-bundle.js', 'public, max-age=0'],
+    ['redoc.standalone.js', 'no-cache'],
+  ])('%s is asked for again, and sent once', async (file, caching) => {
+    const { headers } = await read(`/docs/static/${file}`);
+    expect(headers['cache-control']).toBe(caching);
+    const again = await read(`/docs/static/${file}`, { 'if-none-match': String(headers['etag']) });
     expect([again.status, again.text]).toEqual([304, '']);
   });
 
@@ -148,35 +174,66 @@ describe('the pages', () => {
     expect(yaml.text).toContain(body.info.title);
     for (const format of ['json', 'yaml']) {
       const { headers } = await read(`/docs/${format}`);
-      expect(new URL(String(headers['location']), `http://host/docs/${format}`).pathname).toBe(
-        `/openapi.${format}`,
-      );
+      expect(headers['location']).toBe(`../openapi.${format}`);
     }
   });
 
-  test('/docs asks for a webhook secret', async () => {
-    expect((await read('/docs')).text).toContain('id="webhook-secret"');
+  test('/docs asks for a webhook secret, but not in production', async () => {
+    expect((await readPage('/docs')).html).toContain('id="webhook-secret"');
+    const production = await startTestService({ config: { environment: 'production' } });
+    const { text } = await production.call('GET', '/docs/static/theme/page.js');
+    await production.close();
+    expect(text).toContain('aria-label');
+    expect(text).not.toContain('webhook-secret');
   });
 });
 
-test('the script of /docs signs the webhook call with the typed secret, so that the service takes it, and no other call', async () => {
+/** The script of /docs, as a browser runs it on a page where a secret was typed. */
+async function runScript(secret: string): Promise<Record<string, unknown>> {
   const script = await readFile(new URL('../../src/assets/docs.js', import.meta.url), 'utf8');
-  const secret = 'a secret of ümlauts';
   const context = vm.createContext({
     URL,
     TextEncoder,
     crypto,
-    fetch: () => new Promise(() => undefined),
     document: {
-      currentScript: { src: 'http://host/docs/static/docs.js' },
+      currentScript: { src: 'http://host/shop/docs/static/theme/docs.js' },
       querySelector: (selector: string) => (selector === '#webhook-secret' ? { value: secret } : null),
     },
   });
   vm.runInContext(script, context);
-  const sign = context['signWebhook'] as (request: object) => Promise<{ headers: Record<string, string> }>;
+  return context;
+}
+
+test('the script of /docs signs the webhook call with the typed secret, so that the service takes it, and no other call', async () => {
+  const secret = 'a secret of ümlauts';
+  const { signWebhook } = await runScript(secret);
+  const sign = signWebhook as (request: object) => Promise<{ headers: Record<string, string> }>;
   const body = '{"event_type":"payment.succeeded"}';
-  const call = (path: string) => ({ method: 'POST', url: `http://host${path}`, body, headers: {} });
+  const call = (path: string) => ({ method: 'POST', url: `http://host/shop${path}`, body, headers: {} });
   const expected = `sha256=${createHmac('sha256', secret).update(body).digest('hex')}`;
   expect((await sign(call('/api/v1/webhooks/payment'))).headers).toEqual({ 'X-Webhook-Signature': expected });
   expect((await sign(call('/orders'))).headers).toEqual({});
+});
+
+test('the script of /docs gives calls the addresses of the service, and leaves optional fields empty', async () => {
+  const { readDocument } = await runScript('');
+  const { text } = await read('/openapi.json');
+  const asRead = (url: string) => {
+    const answer = (readDocument as (answer: object) => { text: string })({ ok: true, url, text });
+    return JSON.parse(answer.text) as {
+      servers: { url: string }[];
+      paths: Record<
+        string,
+        { get: { parameters: { name: string; required?: boolean; example?: unknown }[] } }
+      >;
+    };
+  };
+  const { servers, paths } = asRead('http://host/shop/openapi.json');
+  expect(servers.map(({ url }) => url)).toEqual(['http://host/shop/', 'http://host/shop/api/v1']);
+  const { parameters = [] } = paths['/orders']?.get ?? {};
+  expect(parameters.length).toBeGreaterThan(3);
+  expect(parameters.filter(({ required, example }) => required !== true && example !== undefined)).toEqual(
+    [],
+  );
+  expect(asRead('http://host/shop/orders')).toEqual(JSON.parse(text));
 });
