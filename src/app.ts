@@ -15,6 +15,7 @@ import { guardHost } from './http/host-guard.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { refuseUnknownCalls } from './http/method-not-allowed.ts';
 import { collectOpenApi } from './http/openapi.ts';
+import { serveInTurn } from './http/pipelining.ts';
 import { renderErrors, sendProblem } from './http/problem.ts';
 import { problemSchemas } from './http/problem.schemas.ts';
 import { problemTypeRoutes } from './http/problem-types.ts';
@@ -171,6 +172,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   limitConnections(app, limits.maxConnections ?? MAX_CONNECTIONS, services.metrics);
   refuseTunnels(app, services.metrics);
   renderErrors(app);
+  serveInTurn(app, services.metrics);
   observeRequests(app, services.metrics, logRequest);
   limitDuration(app, REQUEST_TIMEOUT_MS);
   checkFraming(app);

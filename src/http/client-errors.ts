@@ -37,17 +37,9 @@ export function answerClientErrors(metrics: Metrics) {
       if (socket.writable) endWithProblem(this, metrics, socket, new AppError(code, detail));
     };
     // Requests that came before on this connection are answered before.
-    let awaited = 0;
-    for (const { request, raw } of this.underWayOn(socket)) {
-      // The body of this one is what cannot be read.
-      if (!request.raw.complete) continue;
-      awaited += 1;
-      raw.once('close', () => {
-        awaited -= 1;
-        if (awaited === 0) refuse();
-      });
-    }
-    if (awaited === 0) refuse();
+    const awaited = this.answerAwaitedOn(socket);
+    if (awaited === undefined) refuse();
+    else awaited.once('close', refuse);
   };
 }
 

@@ -1,5 +1,3 @@
-import type { Socket } from 'node:net';
-
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
 
 import { AppError, unavailable } from '../lib/errors.ts';
@@ -9,8 +7,6 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Answers every request that is under way with 503, because nothing can be waited for any more. */
     refuseUnderWay(): void;
-    /** The replies that this connection still waits for. */
-    underWayOn(socket: Socket): FastifyReply[];
   }
 }
 
@@ -36,8 +32,6 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
   // requests of its time, and so would carry every request into the old generation.
   const underWay: (FastifyReply | undefined)[] = [];
   const freeSlots: number[] = [];
-  // Answers that have begun, and take their time.
-  const streaming = new Set<FastifyReply>();
   app.decorateReply('deadlineSlot', -1);
   app.addHook('onRequest', (_request, reply, done) => {
     reply.deadlineSlot = freeSlots.pop() ?? underWay.length;
@@ -51,10 +45,6 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
   };
   app.addHook('onSend', (_request, reply, payload, done) => {
     release(reply);
-    if (isStream(payload)) {
-      streaming.add(reply);
-      reply.raw.once('close', () => streaming.delete(reply));
-    }
     done(null, payload);
   });
   const timer = setInterval(() => {
@@ -69,11 +59,6 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
       if (reply !== undefined) endWith(reply, unavailable('The service is stopping, try again'));
     }
   });
-  app.decorate('underWayOn', (socket: Socket) =>
-    [...underWay, ...streaming].filter(
-      (reply): reply is FastifyReply => reply?.request.raw.socket === socket,
-    ),
-  );
   function endWith(reply: FastifyReply, error: AppError): void {
     release(reply);
     if (reply.sent) return;
@@ -81,10 +66,6 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
     reply.log = lateLog(reply);
   }
   app.addHook('onClose', async () => clearInterval(timer));
-}
-
-function isStream(payload: unknown): boolean {
-  return typeof payload === 'object' && payload !== null && 'pipe' in payload;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 
 import { AppError } from '../lib/errors.ts';
+import { shorten } from '../lib/shorten.ts';
 
 export interface HostRules {
   /** Names besides loopback under which the service answers; undefined: under every name. */
@@ -20,14 +21,9 @@ export interface HostRules {
  *   send neither Origin nor Sec-Fetch-Site; so do payment providers, whose deliveries are signed besides.
  */
 export function guardHost(app: FastifyInstance, { names, allowCrossSite }: HostRules): void {
-  if (names !== undefined) {
-    const check = refuseOtherHosts(names);
-    app.addHook('onRequest', (request, _reply, done) => done(check(request.raw)));
-  }
-  if (allowCrossSite) return;
-  app.addHook('onRequest', ({ raw }, _reply, done) => {
-    done(SAFE_METHODS.has(raw.method ?? '') || !isCrossSite(raw) ? undefined : CROSS_SITE);
-  });
+  const checkHost = names === undefined ? () => undefined : refuseOtherHosts(names);
+  const checkOrigin = allowCrossSite ? () => undefined : refuseOtherOrigins;
+  app.addHook('onRequest', ({ raw }, _reply, done) => done(checkHost(raw) ?? checkOrigin(raw)));
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
@@ -36,6 +32,10 @@ const CROSS_SITE = new AppError(
   'cross_site_request',
   'A web page of another origin may not change anything here',
 );
+
+function refuseOtherOrigins(request: IncomingMessage): AppError | undefined {
+  return SAFE_METHODS.has(request.method ?? '') || !isCrossSite(request) ? undefined : CROSS_SITE;
+}
 
 function refuseOtherHosts(names: readonly string[]): (request: IncomingMessage) => AppError | undefined {
   const allowed = new Set(names.map((name) => name.toLowerCase()));
@@ -65,12 +65,8 @@ function hostname(host: string): string {
   return host.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');
 }
 
-/** An answer repeats 64 characters of any input at most. */
-const SHOWN_CHARS = 64;
-
 function misdirected(host: string): AppError {
-  const shown = host.slice(0, SHOWN_CHARS);
-  const detail = `This service does not answer for ${shown || 'an empty host'}; ALLOWED_HOSTS adds names`;
+  const detail = `This service does not answer for ${shorten(host) || 'an empty host'}; ALLOWED_HOSTS adds names`;
   return new AppError('misdirected_request', detail);
 }
 

@@ -62,7 +62,7 @@ function patternOf(url: string): RegExp {
 
 /** The path as the router reads it: without a host, a query, doubled slashes, a slash at its end and escapes. */
 function pathOf(url: string): string {
-  const [path = ''] = url.replace(/^[a-z]+:\/\/[^/?]*/i, '').split('?');
+  const [path = ''] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?');
   const plain = path.replaceAll(/\/{2,}/g, '/').replace(/\/$/, '');
   try {
     return decodeURI(plain);

@@ -49,7 +49,7 @@ function trafficMetrics(registers: Registry[]) {
     }),
     connectionsDropped: new Counter({
       name: 'http_connections_dropped_total',
-      help: 'Connections that were closed unheard, because there were too many',
+      help: 'Connections that were closed because there were too many, or because one sent too many requests ahead',
       registers,
     }),
     batchSize: new Histogram({

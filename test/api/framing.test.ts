@@ -182,6 +182,11 @@ test.each(OTHER_METHODS)('%s on a path that is known: 405 with Allow; on another
   expect(await at('/nope')).toMatchObject({ status: 404, code: 'not_found' });
 });
 
+test('a target of another scheme is nothing', async () => {
+  const text = `GET ftp://localhost/products HTTP/1.1\r\n${HOST}${LAST}\r\n`;
+  expect(await refusalOf(text)).toMatchObject({ status: 404, code: 'not_found' });
+});
+
 test('OPTIONS *: 204 with every method', async () => {
   const [answer] = await exchange(port, `OPTIONS * HTTP/1.1\r\n${HOST}${LAST}\r\n`);
   expect([answer?.status, answer?.headers['allow']]).toEqual([204, 'DELETE, GET, HEAD, PATCH, POST, PUT']);
