@@ -13,7 +13,7 @@ const USAGE = `Writes ${FILE} from the migrations, run on a PostgreSQL that is s
 Exit code: 0 when it is, 1 when not, 2 for wrong arguments.
 `;
 
-/** The columns that the driver turns into numbers and texts (db/database.ts) are typed as such. */
+/** The columns that the driver turns into numbers and texts (db/type-parsers.ts) are typed as such. */
 const MAPPING = '{"timestamptz":"string","int8":"number"}';
 
 await runScript(USAGE, async (args) => {

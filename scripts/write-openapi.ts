@@ -51,10 +51,7 @@ async function buildDocument(): Promise<string> {
   const app = await buildApp({
     config: { environment: 'test', webhookSecrets: ['unused'], trustProxy: [], allowedHosts: [] },
     services: createServices({
-      db: database.db,
-      lane: database.lane,
-      reports: database.reports,
-      pool: database.pool,
+      database,
       clock: systemClock,
       metrics: createMetrics(),
       orderTtlMinutes: 0,

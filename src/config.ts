@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
+import { readDatabaseUrl } from './db/database-url.ts';
 import { isHostName, isLoopback, isNetwork } from './lib/networks.ts';
 import { isBrokenStandardSecret, standardWebhooksKey } from './lib/signing-key.ts';
 import { StartupError } from './lib/startup-error.ts';
@@ -49,11 +50,16 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment, with what a `.env` file in the working folder adds to it; the environment wins. */
 export function readEnvironment(): Environment {
+  // pg would take them for what DATABASE_URL leaves out, so that it would not say all there is to say. A password may
+  // well come so.
+  for (const name of Object.keys(process.env)) {
+    if (/^PG(?!PASS)/.test(name)) delete process.env[name];
+  }
   let bytes: Buffer;
   try {
     bytes = readFileSync('.env');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { ...process.env };
     throw new StartupError(`The file .env cannot be read: ${(error as Error).message}.`);
   }
   // Scripts read it from there, and what they start inherits it.
@@ -230,10 +236,8 @@ class SettingsReader {
   databaseUrl(name: string): string | undefined {
     const text = this.#env[name];
     if (!text) return undefined;
-    // The URL may hold a password, so a wrong one is not repeated.
-    if (!URL.canParse(text) || !/^postgres(ql)?:$/.test(new URL(text).protocol)) {
-      this.faults.push(`${name} must look like postgres://user:password@host:5432/database`);
-    }
+    const { fault } = readDatabaseUrl(text);
+    if (fault !== undefined) this.faults.push(`${name} ${fault}`);
     return text;
   }
 }

@@ -8,7 +8,7 @@ async function migrate(): Promise<void> {
   if (databaseUrl === undefined) {
     throw new StartupError('Set DATABASE_URL; the embedded PostgreSQL is migrated by npm start.');
   }
-  const migrated = await migrateDatabase({
+  const { migrated } = await migrateDatabase({
     url: databaseUrl,
     pgbouncer: databasePgbouncer,
     onIdleError: () => undefined,

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 
 import { buildApp } from './app.ts';
+import { startBackground } from './background.ts';
 import { type Config, DEVELOPMENT_WEBHOOK_SECRET, loadConfig, readEnvironment } from './config.ts';
 import { migrateDatabase, requireReady } from './db/connect.ts';
 import { createDatabase, type DatabaseOptions } from './db/database.ts';
@@ -15,7 +16,7 @@ import { createMetrics, type Metrics } from './lib/metrics.ts';
 import { ClosingStack, closeOnSignals, orAbort } from './lib/shutdown.ts';
 import { StartupError } from './lib/startup-error.ts';
 import { createLog, type Log } from './logger.ts';
-import { createServices, startBackground } from './services.ts';
+import { createServices } from './services.ts';
 import { sayStarted, sayStopped, summarize } from './start-summary.ts';
 
 /**
@@ -80,24 +81,28 @@ async function open({ config, log, metrics, opened, stopping }: Opening): Promis
   };
   // Another instance may migrate for long. A signal does not wait for that: what is left behind commits whole or not
   // at all.
-  const migrated = await orAbort(migrateDatabase({ ...options, url: ownerUrl }), stopping);
+  const { migrated, newer } = await orAbort(migrateDatabase({ ...options, url: ownerUrl }), stopping);
   if (migrated.length > 0) logger.info({ migrated }, 'migrated');
+  if (newer.length > 0)
+    logger.info({ newer }, 'the database was migrated by a newer version; serving beside it');
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close(), LEFT_OVER_MS);
 
   const { orderTtlMinutes } = config;
   const services = createServices({
-    ...database,
+    database,
     clock: systemClock,
     metrics,
     orderTtlMinutes,
   });
   opened.add(() => services.stop(), LEFT_OVER_MS);
-  const onError = (error: unknown) => logger.warn({ err: error }, 'background work failed');
-  opened.add(startBackground(services, onError), LEFT_OVER_MS);
   const readiness = { isDraining: () => stopping.aborted, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger, logRequest: log.logRequest });
   await listen(app, config);
+  // Not before: to build the app keeps the processor busy for seconds on a small machine, and a connection that is being
+  // opened meanwhile runs into its timeout.
+  const onError = (error: unknown) => logger.warn({ err: error }, 'background work failed');
+  opened.add(startBackground(services, onError), LEFT_OVER_MS);
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.
   opened.add(async () => {

@@ -2,8 +2,9 @@ import { sql } from 'kysely';
 
 import { unavailable } from '../lib/errors.ts';
 import { StartupError } from '../lib/startup-error.ts';
-import { createDatabase, type Database, type DatabaseOptions } from './database.ts';
-import { migrateToLatest, pendingMigrations } from './migrate.ts';
+import { type Database, type DatabaseOptions, openForMigrations } from './database.ts';
+import { parseDatabaseUrl } from './database-url.ts';
+import { findReadiness, knownMigrations, type Migrated, migrateToLatest } from './migrate.ts';
 import { sqlStateOf } from './pg-errors.ts';
 import type { Db } from './types.ts';
 
@@ -16,39 +17,48 @@ const PGBOUNCER_REFUSAL = /unsupported startup parameter/;
 /**
  * Migrates the database, on a connection of its own that has no timeouts: an instance that starts beside another one
  * waits here until that one has migrated.
- * @throws StartupError when the database cannot be reached or is too old
- * @returns the names of the migrations that were run
+ * @throws StartupError when the database cannot be reached or used
  */
 export async function migrateDatabase(
   options: Omit<DatabaseOptions, 'poolSize' | 'forMigrations'>,
-): Promise<string[]> {
-  const { db, close } = createDatabase({ ...options, poolSize: 1, forMigrations: true });
+): Promise<Migrated> {
+  const db = openForMigrations(options);
   try {
     await requireDatabase(db, options.url);
     return await migrateToLatest(db);
   } finally {
-    await close();
+    await db.destroy();
   }
 }
 
 async function requireDatabase(db: Db, url: string): Promise<void> {
-  let version: number;
+  const { version, encoding, name } = await describeDatabase(db, url);
+  if (version < OLDEST_VERSION_NUM) {
+    throw new StartupError(`PostgreSQL ${Math.floor(version / 10_000)} is too old: 14 or newer is needed.`);
+  }
+  if (encoding !== 'UTF8') {
+    throw new StartupError(
+      `The database ${name} is encoded in ${encoding}, which cannot hold every text: create one with encoding 'UTF8' (template template0).`,
+    );
+  }
+}
+
+async function describeDatabase(db: Db, url: string) {
   try {
-    const { rows } = await sql<{ version: number }>`
-      select current_setting('server_version_num')::int as version
+    const { rows } = await sql<{ version: number; encoding: string; name: string }>`
+      select current_setting('server_version_num')::int as version,
+             current_setting('server_encoding') as encoding, current_database() as name
     `.execute(db);
-    version = rows[0]?.version ?? 0;
+    // A select of functions has one row.
+    return rows[0] as (typeof rows)[number];
   } catch (error) {
-    const { hostname, port } = new URL(url);
-    const where = hostname === '' ? 'of DATABASE_URL' : `at ${hostname}:${port || 5432}`;
+    const { host = '', port = 5432 } = parseDatabaseUrl(url);
+    const where = host === '' || host.startsWith('/') ? 'of DATABASE_URL' : `at ${host}:${port}`;
     const reason = reasonOf(error);
     const remedy = PGBOUNCER_REFUSAL.test(reason)
       ? 'This is PgBouncer: Set DATABASE_PGBOUNCER=true.'
       : 'Check DATABASE_URL, or leave it unset to run on the embedded PostgreSQL.';
     throw new StartupError(`The database ${where} cannot be used (${reason}). ${remedy}`);
-  }
-  if (version < OLDEST_VERSION_NUM) {
-    throw new StartupError(`PostgreSQL ${Math.floor(version / 10_000)} is too old: 14 or newer is needed.`);
   }
 }
 
@@ -58,13 +68,19 @@ function reasonOf(error: unknown): string {
 }
 
 /**
- * Whether this instance can serve: the database answers, and has run every migration that this version knows.
+ * Whether this instance can serve: the database answers, has run every migration that this version knows, and lets the
+ * service draw ids. Asked on a connection of its own, which no request can keep busy.
  * @throws AppError service_unavailable, with the reason as its cause
  */
-export async function requireReady({ db }: Database): Promise<void> {
+export async function requireReady({ probe }: Pick<Database, 'probe'>): Promise<void> {
   try {
-    const pending = await pendingMigrations(db);
-    if (pending > 0) throw new Error(`${pending} migrations are pending`);
+    const known = await knownMigrations();
+    const { executed, forbiddenSequences } = await findReadiness(probe);
+    const pending = known.filter((name) => !executed.includes(name));
+    if (pending.length > 0) throw new Error(`${pending.length} migrations are pending`);
+    if (forbiddenSequences.length > 0) {
+      throw new Error(`the role may not use the sequences ${forbiddenSequences.join(', ')}`);
+    }
   } catch (error) {
     throw unavailable('The database is not ready', error);
   }

@@ -1,150 +1,193 @@
-import type { Socket } from 'node:net';
-
 import { Kysely } from 'kysely';
 import pg from 'pg';
 
+import {
+  CONNECT_TIMEOUT_MS,
+  type ConnectionTarget,
+  clientConfig,
+  HOT_OPTIONS,
+  MIGRATION_BEGIN,
+  QUERY_TIMEOUT_MS,
+  SET_DATE_STYLE,
+  SET_LOCAL_TIMEOUTS,
+  type ShareSettings,
+} from './client-config.ts';
 import { Liveness } from './liveness.ts';
 import type { DB } from './schema.ts';
-import { PgDialect, PooledDriver } from './pg-dialect.ts';
+import { type ConnectionOptions, PgDialect, PooledDriver } from './pg-dialect.ts';
 import { PipelinedDriver } from './pipeline.ts';
 import { createReports, type Reports } from './reports.ts';
 import type { Db } from './types.ts';
 
 /*
- * Timeouts form one ladder, so that the cheapest thing gives up first and says so:
- * lock 1 s < statement 3 s < query 5 s < request 8 s (the last is set on Fastify, in app.ts).
+ * Each class of calls has connections of its own, so that none waits for another's: a search that takes seconds, or a
+ * hundred edits of one locked product, hold up nothing but their like.
+ *
+ *   share     connections               what runs on it
+ *   changes   the rest of the pool      edits, adjustments, status changes, background jobs
+ *   lists     a part of the pool        lists, searches, explanations; with a short queue
+ *   reads     2                         reads by id and previews
+ *   payments  2                         payment events
+ *   lane      1                         orders (`pipeline.ts`)
+ *   probe     1                         readiness
+ *   reports   1                         audits (`reports.ts`)
+ *
+ * DATABASE_POOL_SIZE is the sum of the first two, which are at least 1 each. All are opened when they are first used.
  */
-const LOCK_TIMEOUT_MS = 1000;
-const STATEMENT_TIMEOUT_MS = 3000;
-/** Counted by this process, for a connection that has gone silent; it gives up the connection. */
-const QUERY_TIMEOUT_MS = 5000;
+const LISTS_PART = 0.4;
+/** As many as the batches that are under way at once (id-reader.ts, payment.service.ts). */
+const READ_CONNECTIONS = 2;
+const PAYMENT_CONNECTIONS = 2;
+/** A list that takes long keeps a dozen others waiting for as long as a caller does; who comes after is better told so. */
+const LISTS_WAITING_PER_CONNECTION = 25;
+
 /** Reads of whole tables, on the connection for reports alone: a request does not wait for them as long as that. */
 const REPORT_STATEMENT_TIMEOUT_MS = 30_000;
 const REPORT_QUERY_TIMEOUT_MS = 32_000;
-/** Locks of a transaction whose service was cut off are given back then: when the service, too, has given it up. */
-const IDLE_IN_TRANSACTION_MS = QUERY_TIMEOUT_MS;
-/** An idle connection that the network has dropped in silence is found after this and ten more seconds (libuv's probes). */
-const KEEP_ALIVE_DELAY_MS = 10_000;
 /** Waiting for one of the pooled connections to be free. */
 const POOL_TIMEOUT_MS = 5000;
-/**
- * Opening a connection takes milliseconds where it works at all. While the database is away, everybody waits in this;
- * it is what must end before the first of them is served again.
- */
-const CONNECT_TIMEOUT_MS = 3000;
+const IDLE_MS = 30_000;
+/** A connection's backend only grows: it keeps what it has learned of tables and statements. It ends with the connection. */
+const LIFETIME_S = 15 * 60;
 
-/** Migrations have none, whatever is set for their role. PgBouncer refuses this as it refuses the timeouts themselves. */
-const NO_TIMEOUTS = '-c lock_timeout=0 -c statement_timeout=0';
-/**
- * What the transaction of migrations begins with: no timeouts behind PgBouncer either, and one instance at a time. The
- * lock is the transaction's: behind PgBouncer, one of the session would be taken on one connection and given back on
- * another. Its number is that of Kysely's own, which earlier versions took.
- */
-const MIGRATION_BEGIN =
-  'set local lock_timeout = 0; set local statement_timeout = 0; select pg_advisory_xact_lock(3853314791062309107); ';
-
-export interface DatabaseOptions {
-  url: string;
+export interface DatabaseOptions extends ConnectionTarget {
   poolSize: number;
-  /** The database is reached through PgBouncer in transaction mode: no named statements, no startup parameters. */
-  pgbouncer: boolean;
-  /** For migrations, which may wait for another instance's and take long: without timeouts, each transaction alone. */
-  forMigrations?: boolean;
-  /** Makes the socket of each connection, for a server that has to prove itself (`scram-only.ts`). */
-  stream?: (() => Socket) | undefined;
   /** A pooled connection died while nobody used it. It is replaced; this is news for the log. */
   onIdleError: (error: Error) => void;
 }
 
+/** The pools by their shares, for the metrics. */
+export type Pools = Record<'changes' | 'lists' | 'reads' | 'payments', pg.Pool>;
+
 export interface Database {
+  /** Changes. */
   db: Db;
+  lists: Db;
+  reads: Db;
+  payments: Db;
   /** One connection whose transactions follow each other without a round trip between them (`pipeline.ts`). */
   lane: Db;
+  probe: Db;
   reports: Reports;
-  pool: pg.Pool;
+  pools: Pools;
   readonly close: () => Promise<void>;
 }
 
+interface Share extends ShareSettings {
+  max: number;
+  /** Its statements are few and come often: they are named, and planned once. */
+  hot?: boolean;
+  maxWaiting?: number;
+}
+
 export function createDatabase(options: DatabaseOptions): Database {
-  const { pgbouncer, forMigrations = false, onIdleError } = options;
-  const timeouts = !forMigrations;
-  const serverTimeouts = {
-    lock_timeout: LOCK_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
-  };
-  const clientConfig: pg.ClientConfig = {
-    connectionString: options.url,
-    ...(options.stream === undefined ? {} : { stream: options.stream }),
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
-    application_name: 'orders-inventory',
-    types: { getTypeParser },
-    ...(timeouts ? { query_timeout: QUERY_TIMEOUT_MS } : {}),
-    // PgBouncer refuses startup parameters that it does not know, so behind it they go with each BEGIN.
-    ...(pgbouncer ? {} : timeouts ? serverTimeouts : { options: NO_TIMEOUTS }),
-  };
+  const { pgbouncer, poolSize, onIdleError } = options;
   const liveness = new Liveness();
-  const open = (config: pg.ClientConfig, max: number) =>
-    openPool(config, max, timeouts, liveness, onIdleError);
-  const pool = open(clientConfig, options.poolSize);
-  const setLocal = Object.entries(serverTimeouts)
-    .map(([name, ms]) => `set local ${name} = ${ms}; `)
-    .join('');
-  const connection = {
+  const connection: ConnectionOptions = {
     ownsBackend: !pgbouncer,
-    beginPrefix: forMigrations ? MIGRATION_BEGIN : pgbouncer ? setLocal : '',
+    named: false,
+    beginPrefix: pgbouncer ? SET_LOCAL_TIMEOUTS : '',
     liveness,
     queryTimeoutMs: QUERY_TIMEOUT_MS,
   };
-  const db = new Kysely<DB>({ dialect: new PgDialect(() => new PooledDriver(pool, connection)) });
-  // The few statements of the lane are planned once: PostgreSQL would otherwise plan the write of a small batch anew each
-  // time, because it looks cheaper than the general plan, and that takes longer than to run it.
-  const laneConfig = {
-    ...clientConfig,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    ...(pgbouncer ? {} : { options: '-c plan_cache_mode=force_generic_plan' }),
-  };
-  const lane = new Kysely<DB>({
-    dialect: new PgDialect(() => new PipelinedDriver(laneConfig, connection, onIdleError)),
+  const settingsOf = ({ hot = false, ...share }: Share): ShareSettings => ({
+    ...share,
+    ...(hot ? { options: HOT_OPTIONS } : {}),
   });
-  const reportConfig = {
-    ...clientConfig,
-    ...(timeouts ? { query_timeout: REPORT_QUERY_TIMEOUT_MS } : {}),
-    ...(timeouts && !pgbouncer ? { statement_timeout: REPORT_STATEMENT_TIMEOUT_MS } : {}),
-  };
-  const reports = createReports(open(reportConfig, 1), {
+  const optionsOf = ({ hot = false, queryTimeoutMs = QUERY_TIMEOUT_MS, maxWaiting }: Share) => ({
     ...connection,
-    queryTimeoutMs: REPORT_QUERY_TIMEOUT_MS,
+    named: hot && !pgbouncer,
+    queryTimeoutMs,
+    ...(maxWaiting === undefined ? {} : { maxWaiting }),
   });
+  const open = (share: Share): { pool: pg.Pool; db: Db } => {
+    const pool = openPool(clientConfig(options, settingsOf(share)), share.max, options, liveness);
+    return { pool, db: kysely(() => new PooledDriver(pool, optionsOf(share))) };
+  };
+
+  const forLists = Math.max(1, Math.floor(poolSize * LISTS_PART));
+  const changes = open({ hot: true, max: Math.max(1, poolSize - forLists) });
+  const lists = open({ max: forLists, maxWaiting: LISTS_WAITING_PER_CONNECTION * forLists });
+  const reads = open({ hot: true, max: READ_CONNECTIONS });
+  const payments = open({ hot: true, max: PAYMENT_CONNECTIONS });
+  const probe = open({ max: 1 });
+  const lane = openLane(options, optionsOf({ max: 1, hot: true }), onIdleError);
+  const reportShare: Share = {
+    max: 1,
+    statementTimeoutMs: REPORT_STATEMENT_TIMEOUT_MS,
+    queryTimeoutMs: REPORT_QUERY_TIMEOUT_MS,
+  };
+  const reports = createReports(
+    openPool(clientConfig(options, settingsOf(reportShare)), 1, options, liveness),
+    optionsOf(reportShare),
+  );
   return {
-    db,
+    db: changes.db,
+    lists: lists.db,
+    reads: reads.db,
+    payments: payments.db,
     lane,
+    probe: probe.db,
     reports,
-    pool,
+    pools: { changes: changes.pool, lists: lists.pool, reads: reads.pool, payments: payments.pool },
     async close() {
       reports.abort();
       await reports.db.destroy();
       await lane.destroy();
-      await db.destroy();
+      await Promise.all([changes, lists, reads, payments, probe].map(({ db }) => db.destroy()));
     },
   };
+}
+
+/** One connection for the migrations alone. */
+export function openForMigrations(options: Omit<DatabaseOptions, 'poolSize' | 'forMigrations'>): Db {
+  const target = { ...options, forMigrations: true };
+  const liveness = new Liveness();
+  const pool = openPool(clientConfig(target), 1, target, liveness);
+  return kysely(
+    () =>
+      new PooledDriver(pool, {
+        ownsBackend: !options.pgbouncer,
+        named: false,
+        beginPrefix: MIGRATION_BEGIN,
+        liveness,
+        queryTimeoutMs: QUERY_TIMEOUT_MS,
+      }),
+  );
+}
+
+function kysely(createDriver: () => PooledDriver | PipelinedDriver): Db {
+  return new Kysely<DB>({ dialect: new PgDialect(createDriver) });
+}
+
+function openLane(
+  target: ConnectionTarget,
+  options: ConnectionOptions,
+  onIdleError: (error: Error) => void,
+): Db {
+  const config = {
+    ...clientConfig(target, { options: HOT_OPTIONS }),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  };
+  const onOpen = target.pgbouncer ? SET_DATE_STYLE : undefined;
+  return kysely(() => new PipelinedDriver(config, options, { onLost: onIdleError, onOpen }));
 }
 
 function openPool(
   config: pg.ClientConfig,
   max: number,
-  timeouts: boolean,
+  { pgbouncer, forMigrations = false, onIdleError }: Omit<DatabaseOptions, 'poolSize'>,
   liveness: Liveness,
-  onIdleError: (error: Error) => void,
 ): pg.Pool {
   const pool = new pg.Pool({
     ...config,
     // Migrations wait as long as the pool does, for a database that is starting, too.
-    ...(timeouts ? { Client: ConnectingClient } : {}),
+    ...(forMigrations ? {} : { Client: ConnectingClient, maxLifetimeSeconds: LIFETIME_S }),
     connectionTimeoutMillis: POOL_TIMEOUT_MS,
     max,
-    idleTimeoutMillis: 30_000,
+    idleTimeoutMillis: IDLE_MS,
+    // Sent before any statement of ours; its failure is that of the connection.
+    ...(pgbouncer ? { verify: setDateStyle } : {}),
   });
   // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
   pool.on('error', onIdleError);
@@ -155,43 +198,20 @@ function openPool(
   return pool;
 }
 
+function setDateStyle(client: pg.PoolClient, done: (error?: Error) => void): void {
+  // On success, pg gives null.
+  client.query(SET_DATE_STYLE, (error: Error | null) => done(error ?? undefined));
+}
+
 /** The pool has one timeout for waiting and for opening; this is where they differ. */
 class ConnectingClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
-    super({ ...config, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+    // The pool hides the password from whatever lists its settings, such as `...`.
+    const { password } = config ?? {};
+    super({
+      ...config,
+      ...(password === undefined ? {} : { password }),
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    });
   }
-}
-
-const INT8: number = pg.types.builtins.INT8;
-const TIMESTAMPTZ: number = pg.types.builtins.TIMESTAMPTZ;
-
-/**
- * int8 → number: ids, counters and versions stay below 2^53, and one that did not must not be shown altered.
- * timestamptz → ISO-8601 text in UTC with three decimals, without the detour over a Date.
- * numeric stays text, for money is never a float (`moneyOf` in money.ts).
- */
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (format !== 'binary') {
-    if (oid === INT8) return toSafeInteger;
-    if (oid === TIMESTAMPTZ) return toIsoTime;
-  }
-  return pg.types.getTypeParser(oid, format);
-}
-
-function toSafeInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint out of the safe range: ${text}`);
-  return value;
-}
-
-/** `2026-01-02 03:04:05.678+00`, with the zeros at the end of the fraction left out. */
-const UTC_TIME_CHARS = { least: 22, most: 26 };
-
-function toIsoTime(text: string): string {
-  const { length } = text;
-  const isUtc = text.endsWith('+00') && length >= UTC_TIME_CHARS.least && length <= UTC_TIME_CHARS.most;
-  // A server or pooler with another time zone, or a year of five digits: correct, only slower.
-  if (!isUtc || text[10] !== ' ') return new Date(text).toISOString();
-  const fraction = text.slice(20, -3).padEnd(3, '0');
-  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${fraction}Z`;
 }

@@ -3,23 +3,25 @@ import { createHash } from 'node:crypto';
 import {
   type CompiledQuery,
   type DatabaseConnection,
+  type DatabaseIntrospector,
   type Dialect,
   type Driver,
   type Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
+  type PostgresAdapter,
   PostgresQueryCompiler,
   type QueryResult,
 } from 'kysely';
 import type { ClientBase, Pool, PoolClient, QueryConfig, QueryResult as PgResult } from 'pg';
 
 import { destroySocket, type Liveness } from './liveness.ts';
+import { MigrationAdapter, MigrationTables } from './migration-dialect.ts';
 import {
   CommitUncertainError,
   isConnectionLoss,
   isReadOnly,
   isReadTimeout,
   NoConnectionError,
+  ShareFullError,
   TransactionRolledBackError,
   type TransactionName,
 } from './pg-errors.ts';
@@ -31,14 +33,22 @@ import {
  *   tag ROLLBACK and no error, and Kysely's own driver takes that for success.
  * - A transaction knows its id from its BEGIN on, so that a connection lost during COMMIT can be settled by asking
  *   PostgreSQL what became of it (`transaction.ts`).
- * - Statements with parameters are named, so that PostgreSQL parses and plans each of them once a connection.
+ * - On the connections for hot statements, those with parameters are named, so that PostgreSQL parses and plans each of
+ *   them once a connection.
  */
 export interface ConnectionOptions {
   /**
-   * False behind PgBouncer in transaction mode, where each transaction may have another connection of the server: no
-   * named statements (it mixes them up before 1.21), and nothing is known from the transaction before.
+   * False behind PgBouncer in transaction mode, where each transaction may have another connection of the server, and
+   * nothing is known from the transaction before.
    */
   ownsBackend: boolean;
+  /**
+   * Statements are named. Not behind PgBouncer, which mixes the names up before 1.21; and not where filters make the
+   * texts, for each combination would stay in the memory of the backend.
+   */
+  named: boolean;
+  /** How many may wait for a connection; more are refused. */
+  maxWaiting?: number;
   /** SQL sent with each BEGIN: SET LOCALs, where a pooler refuses them as startup parameters. */
   beginPrefix: string;
   liveness: Liveness;
@@ -72,20 +82,15 @@ export class PgDialect implements Dialect {
   }
 
   createAdapter(): PostgresAdapter {
-    return new Adapter();
+    return new MigrationAdapter();
   }
 
-  createIntrospector(db: Kysely<unknown>): PostgresIntrospector {
-    return new PostgresIntrospector(db);
+  createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
+    return new MigrationTables(db);
   }
 }
 
-/** The migrations' own transaction takes the lock that keeps them apart (`MIGRATION_BEGIN` in database.ts). */
-class Adapter extends PostgresAdapter {
-  override async acquireMigrationLock(): Promise<void> {}
-
-  override async releaseMigrationLock(): Promise<void> {}
-}
+const BEGIN = 'begin isolation level read committed';
 
 interface BeginRow {
   xid: string;
@@ -111,6 +116,9 @@ export class PooledDriver implements Driver {
   }
 
   async #connect(): Promise<PoolClient> {
+    const { maxWaiting = Number.POSITIVE_INFINITY } = this.#options;
+    // Those that an idle connection is about to be handed to do not wait.
+    if (this.#pool.waitingCount - this.#pool.idleCount >= maxWaiting) throw new ShareFullError();
     try {
       let client = await this.#pool.connect();
       // As many times as there are connections, at the most: a new one is not doubtful.
@@ -169,10 +177,12 @@ export class PgConnection implements DatabaseConnection {
   };
 
   async begin(): Promise<void> {
+    // Whatever the role's default is: a transaction of ours waits for a lock and then reads what the one before it has
+    // left, which under any stricter level is a serialization failure instead.
     // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
     const known = this.#options.ownsBackend ? serverRuns.get(this.#client) : undefined;
     const run = known === undefined ? `, ${serverRunSql} as run` : '';
-    const begin = `begin; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid${run}`;
+    const begin = `${BEGIN}; ${this.#options.beginPrefix}select pg_current_xact_id()::text as xid${run}`;
     let results: PgResult<BeginRow>[];
     try {
       // Several statements in one text have several results.
@@ -230,7 +240,7 @@ export class PgConnection implements DatabaseConnection {
 
   async executeQuery<R>(compiled: CompiledQuery): Promise<QueryResult<R>> {
     const query: QueryConfig = { text: compiled.sql, values: compiled.parameters as unknown[] };
-    if (this.#options.ownsBackend && compiled.parameters.length > 0) query.name = statementName(compiled.sql);
+    if (this.#options.named && compiled.parameters.length > 0) query.name = statementName(compiled.sql);
     const { rows, rowCount } = await this.#send(query);
     return { rows: rows as R[], numAffectedRows: BigInt(rowCount ?? 0) };
   }
@@ -251,17 +261,18 @@ export class PgConnection implements DatabaseConnection {
 }
 
 /**
- * SQL text → statement name. The texts come from code, not from input (lists are passed as arrays, filters add fixed
- * fragments), so their number is small; the bound only makes sure that a mistake there cannot fill the memory.
+ * SQL text → statement name. The texts of hot statements come from code alone, so they are few; the bound only makes
+ * sure that a mistake there cannot fill the memory.
  */
-const STATEMENT_NAMES_MAX = 2000;
+const STATEMENT_NAMES_MAX = 500;
 const statementNames = new Map<string, string>();
 
-function statementName(sql: string): string {
+/** @returns undefined past the bound: such a statement is parsed each time */
+function statementName(sql: string): string | undefined {
   let name = statementNames.get(sql);
-  if (name === undefined) {
+  if (name === undefined && statementNames.size < STATEMENT_NAMES_MAX) {
     name = createHash('sha256').update(sql).digest('base64url').slice(0, 22);
-    if (statementNames.size < STATEMENT_NAMES_MAX) statementNames.set(sql, name);
+    statementNames.set(sql, name);
   }
   return name;
 }

@@ -41,6 +41,15 @@ export class NoConnectionError extends Error {
   }
 }
 
+/** As many calls of one kind wait for a connection as may (`ConnectionOptions.maxWaiting`). */
+export class ShareFullError extends Error {
+  override readonly name = 'ShareFullError';
+
+  constructor() {
+    super('too many calls wait for the connections of their kind');
+  }
+}
+
 const NETWORK_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -68,8 +77,8 @@ export function isReadOnly(error: unknown): boolean {
   return textOf(error, 'code') === '25006';
 }
 
-/** Class 08 (connection exception) and shutdowns and crashes of the server. */
-const CONNECTION_STATES = /^(08...|57P0[1-5])$/;
+/** Class 08 (connection exception), shutdowns and crashes of the server, and timeouts that end the connection. */
+const CONNECTION_STATES = /^(08...|57P0[1-5]|25P0[34])$/;
 
 /** SQLSTATEs under which the database cannot take the work now, though the work may be fine. */
 const UNAVAILABLE_STATES = new Set([
@@ -80,7 +89,7 @@ const UNAVAILABLE_STATES = new Set([
   '53300', // too many connections
   '55P03', // lock_timeout
   '57014', // statement_timeout
-  '25P03', // idle_in_transaction_session_timeout
+  '42501', // a right is missing: for the operator to grant, and no fault of the caller
 ]);
 
 /** Unique constraints that let one of several transactions through. */
@@ -141,6 +150,7 @@ export function toAppError(error: unknown): AppError | undefined {
   const code = textOf(error, 'code');
   const known = CONSTRAINTS[textOf(error, 'constraint')];
   if (known !== undefined) return new AppError(known[0], known[1], { cause: error });
+  if (error instanceof ShareFullError) return unavailable('Too many lists are asked for, try again', error);
   if (isConnectionLoss(error)) return unavailable('The database cannot be reached, try again', error);
   if (error instanceof CommitUncertainError) {
     return unavailable('It is not known whether the change is stored; ask again with the same key', error);

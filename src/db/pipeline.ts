@@ -26,14 +26,22 @@ export class PipelinedDriver implements Driver {
   readonly #config: pg.ClientConfig;
   readonly #options: ConnectionOptions;
   readonly #onLost: (error: Error) => void;
+  readonly #onOpen: string | undefined;
   #client: pg.Client | undefined;
+  #openedAt = 0;
   #turn: Promise<void> = Promise.resolve();
   readonly #underWay = new Set<Promise<void>>();
 
-  constructor(config: pg.ClientConfig, options: ConnectionOptions, onLost: (error: Error) => void) {
+  /** @param hooks `onOpen` is sent first on each new connection */
+  constructor(
+    config: pg.ClientConfig,
+    options: ConnectionOptions,
+    { onLost, onOpen }: { onLost: (error: Error) => void; onOpen: string | undefined },
+  ) {
     this.#config = { ...config, pipeline: true };
     this.#options = options;
     this.#onLost = onLost;
+    this.#onOpen = onOpen;
   }
 
   async init(): Promise<void> {}
@@ -56,6 +64,7 @@ export class PipelinedDriver implements Driver {
       destroySocket(doubtful);
     }
     try {
+      await this.#endWhenOld();
       this.#client ??= await this.#connect();
     } catch (error) {
       turn.resolve();
@@ -78,6 +87,14 @@ export class PipelinedDriver implements Driver {
     });
   }
 
+  /** As the pool does with its own. Those who still use it are waited for: a flush, once in a quarter of an hour. */
+  async #endWhenOld(): Promise<void> {
+    const old = this.#client;
+    if (old === undefined || performance.now() - this.#openedAt < LIFETIME_MS) return;
+    await Promise.all(this.#underWay);
+    if (this.#client === old) this.#discard(old);
+  }
+
   async #connect(): Promise<pg.Client> {
     const client = new pg.Client(this.#config);
     client.on('error', (error) => {
@@ -85,6 +102,8 @@ export class PipelinedDriver implements Driver {
       if (this.#client === client) this.#discard(client);
     });
     await client.connect();
+    if (this.#onOpen !== undefined) await client.query(this.#onOpen);
+    this.#openedAt = performance.now();
     this.#options.liveness.heard(client);
     return client;
   }
@@ -117,6 +136,9 @@ export class PipelinedDriver implements Driver {
     await this.#client?.end();
   }
 }
+
+/** As long as that of a pooled connection (database.ts). */
+const LIFETIME_MS = 15 * 60 * 1000;
 
 /** Statements that their transaction ends with. */
 const lastStatements = new WeakSet<CompiledQuery>();

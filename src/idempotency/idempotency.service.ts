@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { isLockTimeout } from '../db/pg-errors.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { AppError } from '../lib/errors.ts';
+import { inBatches } from '../lib/in-batches.ts';
 import {
   deleteKeysOlderThan,
   findKey,
@@ -83,7 +84,7 @@ export function keyInProgress(cause?: unknown): AppError {
   });
 }
 
-/** Forgets keys past their time, at most one batch of them. @returns how many */
-export function purgeKeys(db: Db): Promise<number> {
-  return deleteKeysOlderThan(db, KEPT_HOURS, PURGE_BATCH);
+/** Forgets every key past its time. @returns how many */
+export function purgeKeys(db: Db, isStopping: () => boolean = () => false): Promise<number> {
+  return inBatches((limit) => deleteKeysOlderThan(db, KEPT_HOURS, limit), PURGE_BATCH, isStopping);
 }

@@ -23,10 +23,11 @@ export type InventoryService = ReturnType<typeof createInventoryService>;
 
 export interface InventoryServiceDependencies {
   db: Db;
+  lists: Db;
   products: IdReader;
 }
 
-export function createInventoryService({ db, products }: InventoryServiceDependencies) {
+export function createInventoryService({ db, lists, products }: InventoryServiceDependencies) {
   return {
     /** @throws AppError product_not_found when there never was such a product */
     async listMovements(id: number, filter: MovementFilter, query: PageQuery): Promise<Page<Movement>> {
@@ -34,9 +35,9 @@ export function createInventoryService({ db, products }: InventoryServiceDepende
       const filters = { id, ...filter };
       const page = pageRequest(query, '-id', filters);
       // The ledger outlives its product, and so do the product's events.
-      const isKnown = (await products.find(id)) !== undefined || (await hasEvents(db, 'product', id));
+      const isKnown = (await products.find(id)) !== undefined || (await hasEvents(lists, 'product', id));
       if (!isKnown) productNotFound();
-      return toPage(await listMovements(db, id, filter, page), page, filters);
+      return toPage(await listMovements(lists, id, filter, page), page, filters);
     },
 
     /** @throws AppError product_not_found, version_mismatch, insufficient_stock, stock_out_of_range, idempotency_key_reused */
@@ -65,14 +66,14 @@ export function createInventoryService({ db, products }: InventoryServiceDepende
      * @throws AppError product_not_found when there never was such a product, validation_failed for a time that is still to come
      */
     async explain(id: number, asOf: string | undefined): Promise<StockExplanation> {
-      const sums = (await sumLedger(db, id, asOf)) ?? productNotFound();
+      const sums = (await sumLedger(lists, id, asOf)) ?? productNotFound();
       if (sums.in_future) {
         const fix = 'Send a time that is past, or leave it out for now.';
         throw validationFailed([{ path: 'query/as_of', message: 'is still to come', fix }]);
       }
       const { last_id, open_orders } = sums;
       const listed = Math.min(open_orders, ORDERS_LISTED_MAX);
-      const holders = last_id === null || listed <= 0 ? [] : await listHolders(db, id, last_id, listed);
+      const holders = last_id === null || listed <= 0 ? [] : await listHolders(lists, id, last_id, listed);
       return toExplanation(sums, holders);
     },
   };

@@ -4,30 +4,55 @@ export interface Poller {
   stop(): Promise<void>;
 }
 
+export interface PollerOptions {
+  intervalMs: number;
+  /** Runs at once, too; by default, the first run comes after the first interval. */
+  atOnce?: boolean;
+  /** How soon a run that failed is followed by the next; by default, no sooner than any. */
+  retryMs?: number;
+  onError: (error: unknown) => void;
+}
+
 /**
  * Starts a background loop. `once` is the unit that tests call directly; its failure is reported and the loop goes on,
- * because a database that is away for a moment must not end housekeeping for good.
+ * because a database that is away for a moment must not end housekeeping for good. A run of many steps looks at
+ * `isStopping` between them.
  */
 export function startPoller(
-  once: () => Promise<unknown>,
-  intervalMs: number,
-  onError: (error: unknown) => void,
+  once: (isStopping: () => boolean) => Promise<unknown>,
+  { intervalMs, atOnce = false, retryMs = intervalMs, onError }: PollerOptions,
 ): Poller {
-  let running: Promise<unknown> = Promise.resolve();
-  let busy = false;
-  const timer = setInterval(() => {
-    if (busy) return;
-    busy = true;
-    running = once()
-      .catch(onError)
-      .finally(() => {
-        busy = false;
-      });
-  }, intervalMs);
-  timer.unref();
+  let stopping = false;
+  let running: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+
+  async function run(): Promise<number> {
+    try {
+      await once(() => stopping);
+      return intervalMs;
+    } catch (error) {
+      onError(error);
+      return retryMs;
+    }
+  }
+
+  async function runAndGoOn(): Promise<void> {
+    next(await run());
+  }
+
+  function next(afterMs: number): void {
+    if (stopping) return;
+    timer = setTimeout(() => {
+      running = runAndGoOn();
+    }, afterMs);
+    timer.unref();
+  }
+
+  next(atOnce ? 0 : intervalMs);
   return {
     async stop() {
-      clearInterval(timer);
+      stopping = true;
+      clearTimeout(timer);
       await running;
     },
   };

@@ -38,14 +38,15 @@ export interface OrderPlacer {
   stop(): Promise<void>;
 }
 
+/** @param dependencies `reads` is asked what became of a COMMIT that was lost with the lane */
 export function createOrderPlacer({
-  db,
   lane,
+  reads,
   metrics,
   ttlMinutes,
 }: {
-  db: Db;
   lane: Db;
+  reads: Db;
   metrics: Metrics;
   ttlMinutes: number;
 }): OrderPlacer {
@@ -61,7 +62,7 @@ export function createOrderPlacer({
 
   async function place(draw: () => readonly Placement[], skipLocked = false): Promise<PlacementResult[]> {
     const work = (tx: Tx) => placeOrders(tx, draw(), { ttlMinutes, skipLocked });
-    const { results, expired } = await inTransaction(lane, work, db);
+    const { results, expired } = await inTransaction(lane, work, reads);
     if (expired > 0) metrics.ordersExpired.inc({ by: 'order' }, expired);
     return results;
   }

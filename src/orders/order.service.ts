@@ -25,6 +25,8 @@ export type OrderService = ReturnType<typeof createOrderService>;
 
 export interface OrderServiceDependencies {
   db: Db;
+  lists: Db;
+  reads: Db;
   placer: OrderPlacer;
   reader: IdReader;
   metrics: Metrics;
@@ -32,7 +34,8 @@ export interface OrderServiceDependencies {
   ttlMinutes: number;
 }
 
-export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: OrderServiceDependencies) {
+export function createOrderService(dependencies: OrderServiceDependencies) {
+  const { db, lists, reads, placer, reader, metrics, ttlMinutes } = dependencies;
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
     async place(order: NewOrder, caller: Caller, key: IdempotencyKey | undefined): Promise<Once<Order>> {
@@ -49,7 +52,7 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
     /** What placing would answer now. Nothing is locked, reserved or written. */
     async preview(order: NewOrder): Promise<OrderPreview> {
       const { products, now } = await findSellableStock(
-        db,
+        reads,
         order.items.map(({ productId }) => productId),
       );
       const decision = decideOrder(order, products);
@@ -64,12 +67,12 @@ export function createOrderService({ db, placer, reader, metrics, ttlMinutes }: 
     async list(filter: OrderFilter, query: PageQuery): Promise<Page<Order>> {
       const filters = { ...filter };
       const page = pageRequest(query, '-id', filters);
-      return toPage(await listOrders(db, filter, page), page, filters);
+      return toPage(await listOrders(lists, filter, page), page, filters);
     },
 
     /** Every step of the order's life, oldest first. */
     async history(id: number): Promise<OrderTransition[]> {
-      const events = await listEventsOf(db, 'order', id);
+      const events = await listEventsOf(reads, 'order', id);
       return events.length === 0 ? notFound() : events.map(toTransition);
     },
 

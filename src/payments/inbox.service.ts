@@ -3,6 +3,7 @@ import type { Db } from '../db/types.ts';
 import type { Caller } from '../lib/caller.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
+import { inBatches } from '../lib/in-batches.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { findDelivery, listDeliveries } from './inbox.repository.ts';
@@ -36,21 +37,26 @@ export type InboxService = ReturnType<typeof createInboxService>;
 
 export interface InboxServiceDependencies {
   db: Db;
+  lists: Db;
+  reads: Db;
   clock: Clock;
   metrics: Metrics;
   payments: Pick<PaymentService, 'apply'>;
 }
 
 /** Everything that came in: payment events that were accepted, and deliveries that were refused. */
-export function createInboxService({ db, clock, metrics, payments }: InboxServiceDependencies) {
+export function createInboxService(dependencies: InboxServiceDependencies) {
+  const { db, lists, reads, clock, metrics, payments } = dependencies;
   let storedSincePurge = 0;
-  const purge = () => deleteOldRefusals(db, { failed: FAILED, unverified: UNVERIFIED, limit: PURGE_BATCH });
+  const purgeBatch = (limit: number) =>
+    deleteOldRefusals(db, { failed: FAILED, unverified: UNVERIFIED, limit });
   const recorder = createInboxRecorder({
     clock,
     metrics,
     async store(refusals) {
       if (storedSincePurge >= PURGE_EVERY_ROWS) {
-        await purge();
+        // One batch, which is more than has come since: refusals wait for it.
+        await purgeBatch(PURGE_BATCH);
         storedSincePurge = 0;
       }
       await inTransaction(db, (tx) => writeRefusals(tx, refusals));
@@ -63,20 +69,20 @@ export function createInboxService({ db, clock, metrics, payments }: InboxServic
     keep: (refusal: Refusal): void => recorder.keep(refusal),
     /** Stores what waits for the database; also the unit of the background loop. */
     flush: () => recorder.flush(),
-    /** Forgets what is past its time, at most one batch of it. @returns how many */
-    purge,
+    /** Forgets all that is past its time. @returns how many */
+    purge: (isStopping: () => boolean = () => false) => inBatches(purgeBatch, PURGE_BATCH, isStopping),
 
     async get(id: number): Promise<InboxDelivery> {
       // What this instance has answered a moment ago shall be found.
       await recorder.flush();
-      return (await findDelivery(db, id)) ?? notFound();
+      return (await findDelivery(reads, id)) ?? notFound();
     },
 
     async list(filter: InboxFilter, query: PageQuery): Promise<Page<InboxDelivery>> {
       await recorder.flush();
       const filters = { ...filter };
       const page = pageRequest(query, '-id', filters);
-      return toPage(await listDeliveries(db, filter, page), page, filters);
+      return toPage(await listDeliveries(lists, filter, page), page, filters);
     },
 
     /**
@@ -90,8 +96,8 @@ export function createInboxService({ db, clock, metrics, payments }: InboxServic
       caller: Caller,
     ): Promise<PaymentResult> {
       await recorder.flush();
-      const delivery = await findRefusal(db, id);
-      if (delivery === undefined || delivery.verdict !== 'valid') return notFailed(db, id);
+      const delivery = await findRefusal(reads, id);
+      if (delivery === undefined || delivery.verdict !== 'valid') return notFailed(reads, id);
       try {
         const result = await payments.apply(read(toSigned(delivery)), caller);
         // It became the event, unless the event is known under an identity that only today's reading gives it.

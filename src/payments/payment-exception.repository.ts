@@ -1,7 +1,7 @@
 import { type SelectQueryBuilder, sql } from 'kysely';
 
 import { onPage } from '../db/page-query.ts';
-import { plainArray } from '../db/pg-array.ts';
+import { plainArray, textArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -57,19 +57,23 @@ export async function insertPaymentExceptions(
   exceptions: readonly NewPaymentException[],
 ): Promise<PaymentException[]> {
   if (exceptions.length === 0) return [];
-  const rows = await tx
-    .insertInto('payment_exceptions')
-    .values(
-      exceptions.map((exception) => ({
-        payment_event_id: exception.paymentEventId,
-        order_id: exception.orderId,
-        reason: exception.reason,
-        detail: exception.detail,
-        amount: exception.amountCents === undefined ? null : centsToDecimal(exception.amountCents),
-      })),
-    )
-    .returning(columns)
-    .execute();
+  // Arrays, so that the text is the same for any number.
+  const amounts = exceptions.map(({ amountCents }) =>
+    amountCents === undefined ? 'NULL' : centsToDecimal(amountCents),
+  );
+  const { rows } = await sql<ExceptionRow>`
+    insert into payment_exceptions (payment_event_id, order_id, reason, detail, amount)
+    select e.payment_event_id, e.order_id, e.reason, e.detail, e.amount
+      from unnest(
+        ${plainArray(exceptions.map((e) => e.paymentEventId))}::bigint[],
+        ${plainArray(exceptions.map((e) => e.orderId))}::bigint[],
+        ${textArray(exceptions.map((e) => e.reason))}::text[],
+        ${textArray(exceptions.map((e) => e.detail))}::text[],
+        ${plainArray(amounts)}::numeric[]
+      ) with ordinality as e (payment_event_id, order_id, reason, detail, amount, position)
+     order by e.position
+    returning ${sql.join(columns.map((column) => sql.ref(column)))}
+  `.execute(tx);
   return rows.map(rowToException);
 }
 

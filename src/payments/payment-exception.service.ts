@@ -33,17 +33,17 @@ export interface ResolveOptions {
   key: IdempotencyKey | undefined;
 }
 
-export function createPaymentExceptionService({ db }: { db: Db }) {
+export function createPaymentExceptionService({ db, lists, reads }: { db: Db; lists: Db; reads: Db }) {
   return {
     async get(id: number): Promise<PaymentException> {
-      return (await findException(db, id)) ?? notFound();
+      return (await findException(reads, id)) ?? notFound();
     },
 
     /** A list to be worked off: the oldest first. */
     async list(filter: ExceptionFilter, query: PageQuery): Promise<Page<PaymentException>> {
       const filters = { ...filter };
       const page = pageRequest(query, 'id', filters);
-      return toPage(await listExceptions(db, filter, page), page, filters);
+      return toPage(await listExceptions(lists, filter, page), page, filters);
     },
 
     /**

@@ -124,17 +124,17 @@ export async function updateProduct(
   edit: Partial<NewProduct>,
   raiseVersion: boolean,
 ): Promise<void> {
-  const { priceCents, ...fields } = edit;
-  await tx
-    .updateTable('products')
-    .set({
-      ...fields,
-      ...(priceCents === undefined ? {} : { price: centsToDecimal(priceCents) }),
-      version: sql`version + ${raiseVersion ? 1 : 0}::int`,
-      updated_at: sql`now()`,
-    })
-    .where('id', '=', id)
-    .execute();
+  const { sku, name, description, priceCents, active } = edit;
+  // One text for all combinations of fields, so that it is planned once. Only a description may be set to nothing.
+  await sql`
+    update products
+       set sku = coalesce(${sku ?? null}, sku), name = coalesce(${name ?? null}, name),
+           description = case when ${description !== undefined}::boolean then ${description ?? null} else description end,
+           price = coalesce(${priceCents === undefined ? null : centsToDecimal(priceCents)}::numeric, price),
+           active = coalesce(${active ?? null}::boolean, active),
+           version = version + ${raiseVersion ? 1 : 0}::int, updated_at = now()
+     where id = ${id}
+  `.execute(tx);
 }
 
 export async function deleteProduct(tx: Tx, id: number): Promise<void> {

@@ -34,10 +34,11 @@ export type ProductService = ReturnType<typeof createProductService>;
 
 export interface ProductServiceDependencies {
   db: Db;
+  lists: Db;
   reader: IdReader;
 }
 
-export function createProductService({ db, reader }: ProductServiceDependencies) {
+export function createProductService({ db, lists, reader }: ProductServiceDependencies) {
   return {
     /** @throws AppError duplicate_sku, idempotency_key_reused */
     create(
@@ -55,7 +56,7 @@ export function createProductService({ db, reader }: ProductServiceDependencies)
     async list(filter: ProductFilter, query: PageQuery): Promise<Page<Product>> {
       const filters = { ...filter };
       const page = pageRequest(query, 'id', filters);
-      return toPage(await listProducts(db, filter, page), page, filters);
+      return toPage(await listProducts(lists, filter, page), page, filters);
     },
 
     /** @throws AppError product_not_found, duplicate_sku, stock_out_of_range, version_mismatch */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { startBackground } from '../../src/services.ts';
+import { startBackground } from '../../src/background.ts';
 import {
   expiredBy,
   letTimePass,

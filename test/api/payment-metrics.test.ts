@@ -112,6 +112,6 @@ test('a database that has fallen silent does not keep 20 scrapes waiting, and th
   // The bound is 1 s; a statement without an answer is given up after 5 s.
   expect(performance.now() - begun).toBeLessThan(4000);
   // One reading for each of two statements, whoever asks; they hold no more of the pool than that.
-  expect(service.own.pool.totalCount - service.own.pool.idleCount).toBeLessThanOrEqual(2);
+  expect(service.own.pools.changes.totalCount - service.own.pools.changes.idleCount).toBeLessThanOrEqual(2);
   await proxy.restore();
 });

@@ -30,8 +30,21 @@ const words = [
 ];
 const network = ['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'];
 const names = ['ENOTFOUND', 'EAI_AGAIN', 'ENOENT'];
-const lostStates = ['08000', '08001', '08003', '08004', '08006', '08P01', '57P01', '57P02', '57P03', '57P05'];
-const busyStates = ['25006', '25P03', '40001', '40P01', '53100', '53200', '53300', '55P03', '57014'];
+const lostStates = [
+  '08000',
+  '08001',
+  '08003',
+  '08004',
+  '08006',
+  '08P01',
+  '57P01',
+  '57P02',
+  '57P03',
+  '57P05',
+  '25P03',
+  '25P04',
+];
+const busyStates = ['25006', '40001', '42501', '40P01', '53100', '53200', '53300', '55P03', '57014'];
 
 describe('errors of the database that are 503 with Retry-After', () => {
   const cases: [string, Error][] = [

@@ -164,10 +164,10 @@ test('a BEGIN that begins nothing: its statements are not taken for a transactio
   const lane = await useLane((url) => proxy.listen(url));
   await lane.write('warm');
   // Of the same length, and a syntax error: what a cancel that hits the BEGIN comes to.
-  proxy.alterNext('begin;', 'bogus;');
+  proxy.alterNext('begin isolation', 'bogus isolation');
   const alone = inTransaction(lane.own.lane, (tx) => executeLast(tx, insert('alone').compile(tx)));
   await expect(alone).rejects.toThrow('syntax error at or near "bogus"');
-  proxy.alterNext('begin;', 'bogus;');
+  proxy.alterNext('begin isolation', 'bogus isolation');
   const looked = inTransaction(lane.own.lane, async (tx) => {
     await sql`select from log for update`.execute(tx);
     await executeLast(tx, insert('without a lock').compile(tx));

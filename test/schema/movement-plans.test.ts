@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { type Work, workOf, workOfTheTenth } from '../support/plans.ts';
-import { useTestService } from '../support/race.ts';
+import { type Work, workOf } from '../support/plans.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 /*
@@ -74,12 +73,4 @@ function faultsOf({ scanned, rows }: Work): string[] {
 
 test.each(lists)('a page of a million movements, %s, looks at few rows and scans no table', async (url) => {
   expect(faultsOf(await workOf(service, url, 'stock_movements'))).toEqual([]);
-});
-
-test('so does every page that is asked for the tenth time on one connection', async () => {
-  const single = await useTestService({ database: service.database, poolSize: 1 });
-  for (const url of lists.filter((list) => list.startsWith('/products/1/'))) {
-    const faults = faultsOf(await workOfTheTenth(single, url, 'stock_movements'));
-    expect({ url, faults }).toEqual({ url, faults: [] });
-  }
 });

@@ -42,7 +42,7 @@ export async function useLane(through?: (url: string) => Promise<string>): Promi
         await step?.(tx);
         await executeLast(tx, insert(name).compile(tx));
       };
-      await inTransaction(own.lane, work, own.db).finally(() => seen.push(`${name} is answered`));
+      await inTransaction(own.lane, work, own.reads).finally(() => seen.push(`${name} is answered`));
     },
     async stored() {
       const rows = await database.query<{ name: string; times: number }>(

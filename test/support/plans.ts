@@ -35,27 +35,6 @@ export async function workOf(service: TestService, url: string, table: string): 
   );
 }
 
-/**
- * The same for a call that came ten times before: by then PostgreSQL may keep a plan that was made without knowing the
- * values, and a list of them may be all that it is good for.
- * @param service with a pool of one connection, which keeps the statement
- */
-export async function workOfTheTenth(service: TestService, url: string, table: string): Promise<Work> {
-  for (let n = 0; n < 9; n++) await service.call('GET', url);
-  const { text, values } = await statementOf(service, url, table);
-  const { pool } = service.own;
-  const { rows: kept } = await pool.query<{ name: string }>(
-    'select name from pg_prepared_statements where statement = $1',
-    [text],
-  );
-  expect(kept).toHaveLength(1);
-  const literals = values.map((value) => `'${String(value)}'`).join(', ');
-  const { rows } = await pool.query<PlanRow>(
-    `explain (analyze, format json) execute "${kept[0]?.name}" (${literals})`,
-  );
-  return workIn(rows);
-}
-
 async function statementOf(service: TestService, url: string, table: string): Promise<Statement> {
   const sent: Statement[] = [];
   observeStatements(service, (statement) => sent.push(statement));

@@ -51,10 +51,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     onIdleError: () => undefined,
   });
   const services = createServices({
-    db: own.db,
-    lane: own.lane,
-    reports: own.reports,
-    pool: own.pool,
+    database: own,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
     orderTtlMinutes: options.orderTtlMinutes ?? 0,
