@@ -54,11 +54,11 @@ function filtered<O>(
   if (kind !== undefined) result = result.where('kind', '=', sql.lit(kind));
   if (order_id !== undefined) result = result.where('order_id', '=', order_id);
   if (created_from !== undefined) {
-    const firstId = sql<number>`movement_id_near(${productId}, ${created_from}::timestamptz - ${CREATION_SLACK}::interval) - 100`;
+    const firstId = sql<number>`movement_first_id(${productId}, ${created_from}, movement_id_near(${productId}, ${created_from}::timestamptz - ${CREATION_SLACK}::interval) - 100)`;
     result = result.where('created_at', '>=', created_from).where('id', '>=', firstId);
   }
   if (created_to !== undefined) {
-    const endId = sql<number>`movement_id_near(${productId}, ${created_to}::timestamptz + ${CREATION_SLACK}::interval)`;
+    const endId = sql<number>`movement_end_id(${productId}, ${created_to}, movement_id_near(${productId}, ${created_to}::timestamptz + ${CREATION_SLACK}::interval))`;
     result = result.where('created_at', '<', created_to).where('id', '<', endId);
   }
   return result;
@@ -87,7 +87,8 @@ export interface LedgerSums {
  * The ledger up to a time is what stands before the first movement that is later than it. A product's movements follow
  * each other under its lock, so that is a state which the counters really had. Their times are those at which their
  * transactions began, and one that had to wait for the lock stands behind others that began later: picking movements by
- * their times alone would show states that never were.
+ * their times alone would show states that never were. After a clock was set back, movements dated ahead stand before
+ * those of the right time, and count with them: the first later one is looked for behind the last that is a minute older.
  * @param asOf undefined for now
  * @returns undefined when there never was such a product
  */
@@ -133,10 +134,12 @@ export async function sumLedger(
 
 function untilTime(productId: number, asOf: string): RawBuilder<unknown> {
   return sql`and id < coalesce(
-    (select id from stock_movements
+    (select min(id) from stock_movements
       where product_id = ${productId} and created_at > ${asOf}
-        and id >= movement_id_near(${productId}, ${asOf}::timestamptz - ${CREATION_SLACK}::interval) - 100
-      order by id limit 1),
+        and id > coalesce(
+          (select max(id) from stock_movements
+            where product_id = ${productId} and created_at <= ${asOf}::timestamptz - ${CREATION_SLACK}::interval),
+          0)),
     9223372036854775807
   )`;
 }

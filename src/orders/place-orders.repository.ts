@@ -83,7 +83,7 @@ export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery
   );
   const counters = [...new Map(lines.map(({ change }) => [change.productId, change])).values()];
   const keyed = placed.filter(({ key }) => key !== undefined);
-  // In the order of $1 to $20 below.
+  // In the order of $1 to $21 below.
   return CompiledQuery.raw(WRITE, [
     plainArray(orders.map((o) => o.id)),
     plainArray(orders.map((o) => decimal(o.total))),
@@ -106,6 +106,8 @@ export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery
     textArray(keyed.map(({ key }) => key?.key ?? '')),
     textArray(keyed.map(({ key }) => key?.fingerprint.toString('hex') ?? '')),
     textArray(keyed.map(({ order }) => JSON.stringify(order))),
+    // What was answered is what is stored, in every row of it; also where now() is another at each statement.
+    orders[0]?.created_at,
   ]);
 }
 
@@ -118,8 +120,8 @@ export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery
  */
 const WRITE = `
   with new_orders as (
-    insert into orders (id, total, customer_email, expires_at)
-    select id, total, customer_email, $4::timestamptz
+    insert into orders (id, total, customer_email, expires_at, created_at, updated_at)
+    select id, total, customer_email, $4::timestamptz, $21::timestamptz, $21::timestamptz
       from unnest($1::bigint[], $2::numeric[], $3::text[]) with ordinality as o (id, total, customer_email, ordinal)
      order by ordinal
   ), lines as materialized (
@@ -133,21 +135,23 @@ const WRITE = `
     select order_id, position, product_id, sku, quantity, unit_price from lines order by ordinal
   ), counters as (
     update products p
-       set reserved = c.reserved, version = p.version + 1, updated_at = now()
+       set reserved = c.reserved, version = p.version + 1, updated_at = $21::timestamptz
       from unnest($15::bigint[], $16::bigint[]) as c (id, reserved)
      where p.id = c.id
   ), movements as (
     insert into stock_movements
-      (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor, request_id)
-    select product_id, 'reserved', quantity, on_hand, reserved, order_id, actor, request_id from lines order by ordinal
+      (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor, request_id, created_at)
+    select product_id, 'reserved', quantity, on_hand, reserved, order_id, actor, request_id, $21::timestamptz
+      from lines order by ordinal
   ), keys as (
     insert into idempotency_keys (scope, key, fingerprint, status, response)
     select k.scope, k.key, decode(k.fingerprint, 'hex'), 201, k.response::json
       from unnest($17::text[], $18::text[], $19::text[], $20::text[]) as k (scope, key, fingerprint, response)
      order by k.scope, k.key
   )
-  insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, request_id)
-  select 'order.created', 'order', order_id, 1, actor, request_id from lines where position = 0 order by ordinal`;
+  insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, request_id, occurred_at)
+  select 'order.created', 'order', order_id, 1, actor, request_id, $21::timestamptz
+    from lines where position = 0 order by ordinal`;
 
 function decimal(amount: number): string {
   return centsToDecimal(Math.round(amount * 100));

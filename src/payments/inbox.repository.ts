@@ -122,11 +122,13 @@ function accepted(filter: InboxFilter, bodyBytes: number): RawBuilder<unknown> {
   }
   if (received_from !== undefined) {
     conditions.push(
-      sql`id >= payment_event_id_near(${received_from}::timestamptz - ${TIME_SLACK}::interval) - 100`,
+      sql`id >= payment_event_first_id(${received_from}, payment_event_id_near(${received_from}::timestamptz - ${TIME_SLACK}::interval) - 100)`,
     );
   }
   if (received_to !== undefined) {
-    conditions.push(sql`id < payment_event_id_near(${received_to}::timestamptz + ${TIME_SLACK}::interval)`);
+    conditions.push(
+      sql`id < payment_event_end_id(${received_to}, payment_event_id_near(${received_to}::timestamptz + ${TIME_SLACK}::interval))`,
+    );
   }
   return sql`
     select id, 'valid' as verdict, scheme, outcome, reason, null as detail, new_status, identity, event_type, order_id,

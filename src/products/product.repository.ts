@@ -97,7 +97,9 @@ function filtered<O>(query: SelectQueryBuilder<DB, 'products', O>, filter: Produ
   if (q !== undefined) {
     // The caller's text is looked for as it is: what LIKE would read as a wildcard is escaped.
     const pattern = `%${q.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
-    result = result.where((eb) => eb.or([eb('name', 'ilike', pattern), eb('sku', 'ilike', pattern)]));
+    result = result.where(
+      sql<boolean>`(search_text(name) like search_text(${pattern}) or search_text(sku) like search_text(${pattern}))`,
+    );
   }
   // A SKU is ASCII, of which both sides make the same lower case; products_sku_key finds it.
   if (sku !== undefined) result = result.where(sql<string>`lower(sku)`, '=', sku.toLowerCase());

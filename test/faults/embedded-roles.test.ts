@@ -37,7 +37,8 @@ describe.runIf(hasProc)('the roles of the embedded database', { timeout: 30_000 
     expect(await query(ownerUrl, ROLES)).toEqual([false, expect.any(Number)]);
     const left = `
       select (select count(*)::int from pg_class where relnamespace = 'public'::regnamespace and relowner = 10),
-        (select count(*)::int from pg_proc where pronamespace = 'public'::regnamespace and proowner = 10),
+        (select count(*)::int from pg_proc p where pronamespace = 'public'::regnamespace and proowner = 10
+            and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')),
         (select datdba from pg_database where datname = current_database()) = 10`;
     expect(await query(adminUrl, left)).toEqual([0, 0, false]);
 
