@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 
 import { type OpenApiDocument, type Operation, operationsOf } from './openapi-document.ts';
+import { generalResponse } from './problem.schemas.ts';
 
 /*
  * What the route schemas cannot say about answers: their headers, and in words what a status means. The headers follow
@@ -24,6 +25,19 @@ const retryAfter = { 'Retry-After': text('Seconds to wait before trying again', 
 
 export function describeAnswers(document: OpenApiDocument): void {
   for (const [, operation] of operationsOf(document)) describeOperation(operation);
+  shareRefusals(document);
+}
+
+/** One answer for what any call can be refused with: repeated in each call, it would be half of the document. */
+function shareRefusals(document: OpenApiDocument): void {
+  const refusal = { ...generalResponse(), headers: requestId };
+  (document.components ??= {}).responses = { GeneralRefusal: refusal };
+  for (const [, operation] of operationsOf(document)) {
+    operation.responses = {
+      ...operation.responses,
+      default: { $ref: '#/components/responses/GeneralRefusal' },
+    };
+  }
 }
 
 function describeOperation(operation: Operation): void {

@@ -1,7 +1,7 @@
 /** The parts of an OpenAPI document that are completed here, as far as they are looked at. */
 export interface OpenApiDocument {
   paths?: Record<string, Record<string, unknown> | undefined>;
-  components?: { schemas?: Record<string, Schema> };
+  components?: { schemas?: Record<string, Schema>; responses?: Record<string, Answer> };
 }
 
 export interface Schema {
@@ -21,6 +21,7 @@ export interface Media {
 }
 
 export interface Answer {
+  $ref?: string;
   description?: string;
   headers?: Record<string, object>;
   content?: Record<string, Media>;

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 
 import { type ProblemCode, problems } from '../lib/errors.ts';
 import { problemGuide } from '../lib/problem-guide.ts';
+import { type Answer, componentReference } from './openapi-document.ts';
 import { Id, oneOf, ref } from './schemas.ts';
 
 /*
@@ -117,10 +118,30 @@ export function problemExample(code: ProblemCode): Record<string, unknown> {
   };
 }
 
+/** What any call can be refused with before its route is asked, for its HTTP, its host or its origin; and our faults. */
+const generalCodes = [
+  'malformed_request',
+  'cross_site_request',
+  'request_timeout',
+  'expectation_failed',
+  'misdirected_request',
+  'headers_too_large',
+  'internal_error',
+  'not_implemented',
+] as const satisfies readonly ProblemCode[];
+
+/** The answer to every call whose status the call itself does not list. */
+export function generalResponse(): Answer {
+  const { description, content } = problemResponse(generalCodes);
+  const media = { ...content['application/problem+json'], schema: componentReference('Problem') };
+  return { description, content: { 'application/problem+json': media } };
+}
+
 /** The answers of a route that are problem documents, by status, with an example for each code. */
 export function problemResponses(refusals: readonly Refusal[]): Record<number, object> {
-  const codes = refusals.map((refusal) => (typeof refusal === 'number' ? usualCodes[refusal] : refusal));
-  const statuses = [...new Set(codes.map((code) => problems[code].status))];
+  const own = refusals.map((refusal) => (typeof refusal === 'number' ? usualCodes[refusal] : refusal));
+  const statuses = [...new Set(own.map((code) => problems[code].status))];
+  const codes = [...new Set<ProblemCode>([...own, ...generalCodes])];
   return Object.fromEntries(
     statuses.map((status) => [
       status,

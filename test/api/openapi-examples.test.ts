@@ -30,7 +30,7 @@ interface Operation {
   requestBody?: { content: Record<string, Media> };
   responses: Record<
     string,
-    { content?: Record<string, Media>; headers: Record<string, { example?: unknown }> }
+    { content?: Record<string, Media>; headers?: Record<string, { example?: unknown }> }
   >;
 }
 
@@ -101,7 +101,7 @@ describe('examples', () => {
       ...parameters.flatMap((parameter) =>
         parameter.example === undefined ? [`${name} ${parameter.name}`] : [],
       ),
-      ...Object.entries(responses).flatMap(([status, { headers }]) =>
+      ...Object.entries(responses).flatMap(([status, { headers = {} }]) =>
         Object.entries(headers).flatMap(([header, { example }]) =>
           example === undefined ? [`${name} ${status} ${header}`] : [],
         ),

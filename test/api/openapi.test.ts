@@ -33,7 +33,10 @@ interface OpenApi {
   info: { title: string; version: string };
   tags: { name: string }[];
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Schema> };
+  components: {
+    schemas: Record<string, Schema>;
+    responses: Record<string, { content: Record<string, Media> }>;
+  };
 }
 
 let service: TestService;
@@ -136,6 +139,31 @@ test('every answer from 400 on is a problem document', () => {
       .map(([status]) => `${name} ${status}`),
   );
   expect(others).toEqual([]);
+});
+
+test('every call tells of the refusals that any call can get, once and shared', () => {
+  const without = operations().filter(
+    ([, { responses }]) =>
+      (responses['default'] as { $ref?: string } | undefined)?.$ref !==
+      '#/components/responses/GeneralRefusal',
+  );
+  expect(without).toEqual([]);
+  const { content } = document.components.responses['GeneralRefusal'] ?? {};
+  expect(Object.keys(content?.['application/problem+json']?.examples ?? {})).toEqual([
+    'malformed_request',
+    'cross_site_request',
+    'request_timeout',
+    'expectation_failed',
+    'misdirected_request',
+    'headers_too_large',
+    'internal_error',
+    'not_implemented',
+  ]);
+  // A status that the call lists itself hides the shared answer.
+  const webhook = document.paths['/webhooks/payment']?.['post']?.responses ?? {};
+  expect(webhook['403']?.content?.['application/problem+json']?.examples).toHaveProperty(
+    'cross_site_request',
+  );
 });
 
 test('an ETag is told where a version is taken: by products, orders and exceptions, not by the inbox', () => {

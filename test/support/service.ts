@@ -13,6 +13,7 @@ import { createMetrics } from '../../src/lib/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { type Answer, type CallService, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { holdAgainstDocument } from './documented.ts';
 import { startServicePair } from './service-pair.ts';
 
 export { type Answer, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
@@ -82,7 +83,9 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
       headers: { ...type, ...headers },
       ...withBody,
     } as InjectOptions);
-    return toAnswer(response);
+    const answer = toAnswer(response);
+    holdAgainstDocument(app, String(method), url, answer);
+    return answer;
   };
   return {
     app,
