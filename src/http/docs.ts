@@ -93,7 +93,8 @@ const keepRelative: onRequestHookHandler = (request, reply, done) => {
     reply.headers(PAGE_HEADERS);
     return done();
   }
-  void reply.redirect(wayToRoot(request) + place, 308);
+  // Postman's redirects do not read a dot at the start.
+  void reply.redirect((wayToRoot(request) + place).replace(/^\.\//, ''), 308);
 };
 
 async function serveRedoc(app: FastifyInstance): Promise<void> {
