@@ -15,16 +15,24 @@ const AUDIT_RETRY_MS = 10_000;
 const INBOX_INTERVAL_MS = 5000;
 
 interface Job extends Omit<PollerOptions, 'onError'> {
+  /** As the log and the metrics have it. */
+  name: string;
   run: (isStopping: () => boolean) => Promise<unknown>;
 }
 
 function jobsOf({ db, metrics, audits, inbox }: Services): Job[] {
   return [
-    { intervalMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
-    { intervalMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
-    { intervalMs: INBOX_INTERVAL_MS, run: () => inbox.flush() },
-    { intervalMs: SWEEP_INTERVAL_MS, run: () => sweepOverdueOrders(db, metrics) },
-    { intervalMs: AUDIT_INTERVAL_MS, atOnce: true, retryMs: AUDIT_RETRY_MS, run: () => audits.refresh() },
+    { name: 'key purge', intervalMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
+    { name: 'inbox purge', intervalMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
+    { name: 'inbox flush', intervalMs: INBOX_INTERVAL_MS, run: () => inbox.flush() },
+    { name: 'expiry sweep', intervalMs: SWEEP_INTERVAL_MS, run: () => sweepOverdueOrders(db, metrics) },
+    {
+      name: 'inventory audit',
+      intervalMs: AUDIT_INTERVAL_MS,
+      atOnce: true,
+      retryMs: AUDIT_RETRY_MS,
+      run: () => audits.refresh(),
+    },
   ];
 }
 
@@ -33,8 +41,19 @@ function jobsOf({ db, metrics, audits, inbox }: Services): Job[] {
  * runs fail.
  * @returns a function that ends them and waits for runs under way
  */
-export function startBackground(services: Services, onError: (error: unknown) => void): () => Promise<void> {
-  const loops = jobsOf(services).map(({ run, ...options }) => startPoller(run, { ...options, onError }));
+export function startBackground(
+  services: Services,
+  onError: (error: unknown, job: string) => void,
+): () => Promise<void> {
+  const loops = jobsOf(services).map(({ name, run, ...options }) =>
+    startPoller(run, {
+      ...options,
+      onError: (error) => {
+        services.metrics.jobFailures.inc({ job: name });
+        onError(error, name);
+      },
+    }),
+  );
   return async () => {
     await services.audits.stop();
     await Promise.all(loops.map((loop) => loop.stop()));

@@ -101,7 +101,8 @@ async function open({ config, log, metrics, opened, stopping }: Opening): Promis
   await listen(app, config);
   // Not before: to build the app keeps the processor busy for seconds on a small machine, and a connection that is being
   // opened meanwhile runs into its timeout.
-  const onError = (error: unknown) => logger.warn({ err: error }, 'background work failed');
+  const onError = (error: unknown, job: string) =>
+    logger.warn({ err: error, job }, 'a background job failed');
   opened.add(startBackground(services, onError), LEFT_OVER_MS);
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.

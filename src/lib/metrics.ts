@@ -41,6 +41,12 @@ function trafficMetrics(registers: Registry[]) {
       help: 'Log lines that stdout could not take: it was full, stood still or was gone',
       registers,
     }),
+    jobFailures: new Counter({
+      name: 'background_job_failures_total',
+      help: 'Runs of background jobs that failed, by the name of the job; it runs again at its next turn',
+      labelNames: ['job'] as const,
+      registers,
+    }),
     unreadableRequests: new Counter({
       name: 'http_unreadable_requests_total',
       help: 'What came in and was no readable HTTP request, by the status of its answer',

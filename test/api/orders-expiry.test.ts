@@ -139,6 +139,21 @@ describe('the sweep', () => {
     expect(failures).toEqual([]);
   });
 
+  test('a job that fails is named to the log and counted by its name', async () => {
+    const service = await useExpiringService();
+    const { audits, metrics } = service.services;
+    const failure = new Error('the audit cannot run');
+    const told: unknown[] = [];
+    const failing = { ...audits, refresh: () => Promise.reject(failure) };
+    const services = { ...service.services, audits: failing };
+    const stop = startBackground(services, (...failed) => told.push(failed));
+    await expect.poll(() => told).toEqual([[failure, 'inventory audit']]);
+    await stop();
+    expect((await metrics.jobFailures.get()).values).toMatchObject([
+      { labels: { job: 'inventory audit' }, value: 1 },
+    ]);
+  });
+
   test('until it comes by, the order shows as PENDING and its stock as reserved', async () => {
     const service = await useExpiringService();
     const { id } = await service.createProduct({ stock: 5 });
