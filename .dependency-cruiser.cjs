@@ -1,5 +1,7 @@
 /** Who may import whom. Each rule says what would break without it. */
-const feature = '^src/(products|inventory|orders|payments|idempotency|events|access)/';
+
+/** Every folder that is no ring is a feature, so that a new one cannot escape a rule. */
+const feature = '^src/(?!(?:assets|db|embedded|http|lib)/)[^/]+/';
 
 module.exports = {
   forbidden: [
@@ -28,7 +30,7 @@ module.exports = {
       name: 'sql-lives-in-repositories',
       comment: 'Who looks for a statement looks in one place, and a pool is opened in one place.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/db/|\\.repository\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/(db|embedded)/|\\.repository\\.ts$' },
       to: { path: 'node_modules/(kysely|pg)/' },
     },
     {
@@ -79,6 +81,21 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/db/' },
       to: { path: '^src/', pathNot: '^src/(db|lib)/' },
+    },
+    {
+      name: 'embedded-knows-only-db-and-lib',
+      comment:
+        'It starts a server, which knows nothing of shops, and is loaded only where no other database is named.',
+      severity: 'error',
+      from: { path: '^src/embedded/' },
+      to: { path: '^src/', pathNot: '^src/(embedded|db|lib)/' },
+    },
+    {
+      name: 'embedded-is-loaded-when-needed',
+      comment: 'The image has no embedded PostgreSQL.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/embedded/' },
+      to: { path: '^src/embedded/', dependencyTypesNot: ['type-only', 'dynamic-import'] },
     },
     {
       name: 'pure-modules-do-no-io',

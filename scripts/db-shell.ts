@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
 import { loadConfig, readEnvironment } from '../src/config.ts';
-import { DATABASE, OWNER } from '../src/db/embedded-roles.ts';
+import { DATABASE, OWNER } from '../src/embedded/roles.ts';
 import { readArguments, runScript, UsageError } from './support/arguments.ts';
 
 const USAGE = `Opens psql on the service's database: the embedded one below DATA_DIR while the service runs, or that of DATABASE_URL.

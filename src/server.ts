@@ -8,7 +8,7 @@ import { startBackground } from './background.ts';
 import { type Config, DEVELOPMENT_WEBHOOK_SECRET, loadConfig, readEnvironment } from './config.ts';
 import { migrateDatabase, requireReady } from './db/connect.ts';
 import { createDatabase, type DatabaseOptions } from './db/database.ts';
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded.ts';
+import type { EmbeddedPostgres } from './embedded/embedded.ts';
 import { closeApp, startDraining } from './http/drain.ts';
 import { listen, requireFreePort } from './http/listen.ts';
 import { systemClock } from './lib/clock.ts';
@@ -125,6 +125,7 @@ async function openDatabase(
   opened: ClosingStack,
 ): Promise<Pick<EmbeddedPostgres, 'ownerUrl' | 'serviceUrl'> & Pick<DatabaseOptions, 'stream'>> {
   if (databaseUrl !== undefined) return { ownerUrl: databaseUrl, serviceUrl: databaseUrl };
+  const { startEmbeddedPostgres } = await import('./embedded/embedded.ts');
   const embedded = await startEmbeddedPostgres({ dataDir, onNotice: (text) => logger.info(text) });
   opened.add(() => embedded.stop());
   return embedded;

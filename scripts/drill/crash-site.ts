@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 
-import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { startEmbeddedPostgres } from '../../src/embedded/embedded.ts';
 import { makeDataFolder } from '../support/postgres.ts';
 import type { ServiceClient } from '../support/service-client.ts';
 import { type ServiceProcess, startService } from '../support/service-process.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 
 import pg from 'pg';
 
-import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { startEmbeddedPostgres } from '../../src/embedded/embedded.ts';
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
 import { ScriptFailure } from './arguments.ts';
 

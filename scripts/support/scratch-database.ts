@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
-import { startEmbeddedPostgres } from '../../src/db/embedded.ts';
+import { startEmbeddedPostgres } from '../../src/embedded/embedded.ts';
 
 /** Runs work on a migrated database of its own, on a PostgreSQL that is gone afterwards. */
 export async function withScratchDatabase<T>(work: (databaseUrl: string) => Promise<T>): Promise<T> {

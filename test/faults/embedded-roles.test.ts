@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
-import { boundLog } from '../../src/db/embedded-log.ts';
+import { boundLog } from '../../src/embedded/log.ts';
 import { cleanUp, hasProc, makeFolder, query, refusal, start } from '../support/embedded-services.ts';
 
 afterEach(cleanUp);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { inject } from 'vitest';
 
-import { run } from '../../src/db/embedded-process.ts';
+import { run } from '../../src/embedded/process.ts';
 import { OwnPostgres } from './own-postgres.ts';
 
 /** Longer than a small dump takes on a busy machine. */

@@ -6,8 +6,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
-import { type EmbeddedOptions, type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded.ts';
-import type { Places } from '../../src/db/embedded-binaries.ts';
+import {
+  type EmbeddedOptions,
+  type EmbeddedPostgres,
+  startEmbeddedPostgres,
+} from '../../src/embedded/embedded.ts';
+import type { Places } from '../../src/embedded/binaries.ts';
 import { StartupError } from '../../src/lib/startup-error.ts';
 
 export const isRoot = process.getuid?.() === 0;
@@ -65,7 +69,7 @@ export interface Service {
 /** Begins another service, in a process of its own. */
 export function spawnService(dataDir: string) {
   const script = `
-    import { startEmbeddedPostgres } from ${JSON.stringify(path.join(projectRoot, 'src/db/embedded.ts'))};
+    import { startEmbeddedPostgres } from ${JSON.stringify(path.join(projectRoot, 'src/embedded/embedded.ts'))};
     const say = (value) => process.stdout.write(JSON.stringify({ pid: process.pid, ...value }) + '\\n');
     try {
       const { adminUrl: databaseUrl, dataDir, stop } = await startEmbeddedPostgres(${JSON.stringify({ dataDir })}, ${JSON.stringify({ defaultPort })});

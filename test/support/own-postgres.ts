@@ -6,8 +6,8 @@ import path from 'node:path';
 import pg from 'pg';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
-import { type Binaries, prepareBinaries } from '../../src/db/embedded-binaries.ts';
-import { type Account, run, serverAccount } from '../../src/db/embedded-process.ts';
+import { type Binaries, prepareBinaries } from '../../src/embedded/binaries.ts';
+import { type Account, run, serverAccount } from '../../src/embedded/process.ts';
 import type { TestDatabase } from './database.ts';
 
 /** Longer than any of them takes on a busy machine. */

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 
 import { freePort } from '../../scripts/support/children.ts';
-import { type Account, serverAccount } from '../../src/db/embedded-process.ts';
+import { type Account, serverAccount } from '../../src/embedded/process.ts';
 
 /** Debian installs it where only root's PATH leads. */
 const FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin'];

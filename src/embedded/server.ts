@@ -11,12 +11,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
 import { StartupError } from '../lib/startup-error.ts';
-import type { Binaries } from './embedded-binaries.ts';
-import type { Home } from './embedded-home.ts';
-import { boundLog } from './embedded-log.ts';
-import { type Account, run } from './embedded-process.ts';
-import type { Passwords } from './embedded-roles.ts';
-import { scramOnlySocket } from './scram-only.ts';
+import type { Binaries } from './binaries.ts';
+import type { Home } from './home.ts';
+import { boundLog } from './log.ts';
+import { type Account, run } from './process.ts';
+import type { Passwords } from './roles.ts';
+import { scramOnlySocket } from '../db/scram-only.ts';
 
 export interface Cluster {
   readonly home: Home;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { chmod, cp, mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../lib/startup-error.ts';
-import { type Account, errorCode, errorText, run } from './embedded-process.ts';
+import { type Account, errorCode, errorText, run } from './process.ts';
 
 export interface Binaries {
   readonly initdb: string;

@@ -25,8 +25,8 @@ import {
 } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../lib/startup-error.ts';
-import { isTaken, makeShared, removeLeftovers, SHARED_ROOT, temporaryName } from './embedded-binaries.ts';
-import type { Binaries } from './embedded-binaries.ts';
+import { isTaken, makeShared, removeLeftovers, SHARED_ROOT, temporaryName } from './binaries.ts';
+import type { Binaries } from './binaries.ts';
 import {
   type Account,
   canEnter,
@@ -36,7 +36,7 @@ import {
   requireName,
   run,
   serverAccount,
-} from './embedded-process.ts';
+} from './process.ts';
 
 export interface Home {
   /** DATA_DIR, absolute: what messages name. */

@@ -13,13 +13,13 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { StartupError } from '../lib/startup-error.ts';
-import { prepareBinaries, type Places } from './embedded-binaries.ts';
-import { accountFor, openHome } from './embedded-home.ts';
-import { errorText } from './embedded-process.ts';
-import { boundLog } from './embedded-log.ts';
-import { makePasswords, prepareDatabase, urlOf, urlsOf } from './embedded-roles.ts';
-import { scramOnlySocket } from './scram-only.ts';
-import { type Cluster, type Reached, type ReachOptions, reachServer, stopServer } from './embedded-server.ts';
+import { prepareBinaries, type Places } from './binaries.ts';
+import { accountFor, openHome } from './home.ts';
+import { errorText } from './process.ts';
+import { boundLog } from './log.ts';
+import { makePasswords, prepareDatabase, urlOf, urlsOf } from './roles.ts';
+import { scramOnlySocket } from '../db/scram-only.ts';
+import { type Cluster, type Reached, type ReachOptions, reachServer, stopServer } from './server.ts';
 
 export interface EmbeddedPostgres {
   /** The service's own role: it owns nothing and is no superuser. */

@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto';
 
 import { Client } from 'pg';
 
-import { scramOnlySocket } from './scram-only.ts';
+import { scramOnlySocket } from '../db/scram-only.ts';
 
 export const DATABASE = 'orders_inventory';
 export const OWNER = 'orders_inventory_owner';
