@@ -91,10 +91,12 @@ export function createInboxRecorder({ store, clock, metrics }: InboxRecorderOpti
   };
 }
 
-/** A copy of the part, for a slice would keep the whole in memory. */
+/** A copy of the part in memory of its own: a slice would keep the whole, and Node's pool up to 64 KiB beside it. */
 function bounded(refusal: Refusal): Refusal {
   if (refusal.verdict === 'valid' || refusal.rawBody.length <= UNVERIFIED_BODY_BYTES) return refusal;
-  return { ...refusal, rawBody: Buffer.from(refusal.rawBody.subarray(0, UNVERIFIED_BODY_BYTES)) };
+  const rawBody = Buffer.allocUnsafeSlow(UNVERIFIED_BODY_BYTES);
+  refusal.rawBody.copy(rawBody);
+  return { ...refusal, rawBody };
 }
 
 function merge(earlier: CountedRefusal, later: CountedRefusal | undefined): CountedRefusal {
