@@ -8,10 +8,10 @@ import { limitConnections } from './http/connections.ts';
 import { limitDuration } from './http/deadline.ts';
 import { serveDocs } from './http/docs.ts';
 import { entranceRoutes, EntranceSchema } from './http/entrance.ts';
-import { checkFraming } from './http/framing.ts';
+import { checkHeads, createFramingCheck } from './http/framing.ts';
 import { correctHeadAnswers } from './http/head-answers.ts';
 import { generalRoutes, type Readiness } from './http/health.ts';
-import { guardHost } from './http/host-guard.ts';
+import { createHostChecks } from './http/host-guard.ts';
 import { useStrictJson } from './http/json-body.ts';
 import { refuseUnknownCalls } from './http/method-not-allowed.ts';
 import { collectOpenApi } from './http/openapi.ts';
@@ -149,7 +149,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     http: {
       headersTimeout: RECEIVE_TIMEOUT_MS,
       connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
-      // Node's own refusal would have no body and no line in the log; checkFraming has both.
+      // Node's own refusal would have no body and no line in the log; createFramingCheck has both.
       requireHostHeader: false,
     },
     routerOptions: {
@@ -175,8 +175,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   serveInTurn(app, services.metrics);
   observeRequests(app, services.metrics, logRequest);
   limitDuration(app, REQUEST_TIMEOUT_MS);
-  checkFraming(app);
-  guardHost(app, hostRules(config));
+  checkHeads(app, [createFramingCheck(), ...createHostChecks(hostRules(config))]);
   refuseUnknownCalls(app);
   correctHeadAnswers(app);
   useStrictJson(app);

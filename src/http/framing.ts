@@ -29,17 +29,25 @@ const SINGLE_HEADERS = new Set([
 /** A name or an address, and perhaps a port (RFC 9110, 7.2); empty where the target has no host. */
 const HOST = /^(?:\[[\da-f:.]+\]|[^\s/?#@:[\],\\]*)(?::\d{0,5})?$/i;
 
-/**
- * Refuses what is wrong with a request before anything is made of it: repeated headers, a Host that is missing or is no
- * host, transfer codings and expectations that this service does not know. Node would answer some of it by itself, with
- * an empty body and no line in the log.
- */
-export function checkFraming(app: FastifyInstance): void {
+/** What is wrong with the head of a request, if anything is. */
+export type HeadCheck = (request: IncomingMessage) => AppError | undefined;
+
+/** Refuses a request that a check finds wrong, before anything is made of it. One hook for all: each costs every call. */
+export function checkHeads(app: FastifyInstance, checks: readonly HeadCheck[]): void {
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
+    for (const check of checks) {
+      const refusal = check(raw);
+      if (refusal !== undefined) return done(refusal);
+    }
+    return done();
+  });
+  askForBodies(app);
+}
+
+/** The client is asked for its body once the head has passed every check. */
+function askForBodies(app: FastifyInstance): void {
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  // The client is asked for its body once the head has passed every check, below.
   app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response));
-  const isHost = createHostCheck();
-  app.addHook('onRequest', (request, _reply, done) => done(refusalOf(request.raw, isHost)));
   app.addHook('onRoute', (route) => {
     if ([route.method].flat().every((method) => method === 'GET' || method === 'HEAD')) return;
     const limitBytes = route.bodyLimit ?? app.initialConfig.bodyLimit ?? 0;
@@ -56,8 +64,19 @@ function askForBody(limitBytes: number): preParsingHookHandler {
   };
 }
 
-function refusalOf(request: IncomingMessage, isHost: (text: string) => boolean): AppError | undefined {
-  const { headers, rawHeaders, httpVersion } = request;
+/**
+ * Finds repeated headers, a Host that is missing or is no host, transfer codings and expectations that this service does
+ * not know. Node would answer some of it by itself, with an empty body and no line in the log.
+ */
+export function createFramingCheck(): HeadCheck {
+  const isHost = createHostCheck();
+  return (request) => refusalOf(request, isHost);
+}
+
+function refusalOf(
+  { headers, rawHeaders, httpVersion }: IncomingMessage,
+  isHost: (text: string) => boolean,
+): AppError | undefined {
   // Two entries a line: fewer names than lines means that some name came more than once.
   if (Object.keys(headers).length * 2 < rawHeaders.length) {
     const repeated = repeatedHeader(rawHeaders);

@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 
-import type { FastifyInstance } from 'fastify';
-
 import { AppError } from '../lib/errors.ts';
 import { shorten } from '../lib/shorten.ts';
+import type { HeadCheck } from './framing.ts';
 
 export interface HostRules {
   /** Names besides loopback under which the service answers; undefined: under every name. */
@@ -20,10 +19,11 @@ export interface HostRules {
  * - A page that writes without reading comes from another origin, and the browser says so. Servers, curl and scripts
  *   send neither Origin nor Sec-Fetch-Site; so do payment providers, whose deliveries are signed besides.
  */
-export function guardHost(app: FastifyInstance, { names, allowCrossSite }: HostRules): void {
-  const checkHost = names === undefined ? () => undefined : refuseOtherHosts(names);
-  const checkOrigin = allowCrossSite ? () => undefined : refuseOtherOrigins;
-  app.addHook('onRequest', ({ raw }, _reply, done) => done(checkHost(raw) ?? checkOrigin(raw)));
+export function createHostChecks({ names, allowCrossSite }: HostRules): HeadCheck[] {
+  return [
+    ...(names === undefined ? [] : [refuseOtherHosts(names)]),
+    ...(allowCrossSite ? [] : [refuseOtherOrigins]),
+  ];
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
@@ -37,7 +37,7 @@ function refuseOtherOrigins(request: IncomingMessage): AppError | undefined {
   return SAFE_METHODS.has(request.method ?? '') || !isCrossSite(request) ? undefined : CROSS_SITE;
 }
 
-function refuseOtherHosts(names: readonly string[]): (request: IncomingMessage) => AppError | undefined {
+function refuseOtherHosts(names: readonly string[]): HeadCheck {
   const allowed = new Set(names.map((name) => name.toLowerCase()));
   const isAllowed = (host: string) => {
     const name = hostname(host);

@@ -39,9 +39,11 @@ export function serveInTurn(app: FastifyInstance, metrics: Metrics): void {
     // Injected requests have no connection.
     if (lane === undefined) return done();
     const { last } = lane;
-    lane.previous = last;
+    const mustWait = last !== undefined && !last.destroyed && isQueued(answer);
+    // An answer that has left is not kept: garbage collection would carry it along, one for each connection.
+    lane.previous = mustWait ? last : undefined;
     lane.last = answer;
-    if (last === undefined || last.destroyed || !isQueued(answer)) return done();
+    if (!mustWait) return done();
     if (lane.waiting === REQUESTS_AHEAD_MAX) {
       if (!socket.destroyed) metrics.connectionsDropped.inc();
       socket.destroy();
