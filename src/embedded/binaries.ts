@@ -12,11 +12,11 @@ export interface Binaries {
   readonly major: string;
 }
 
-/** Where things are that are not in DATA_DIR. Only tests have a use for other places. */
+/** Places outside DATA_DIR. Only tests change them. */
 export interface Places {
   /** The root of the package with the binaries. */
   readonly packageRoot?: string;
-  /** What the account of PostgreSQL cannot reach goes here. Only root ever needs it. */
+  /** The folder for files that PostgreSQL's account cannot reach elsewhere. Only root needs it. */
   readonly sharedRoot?: string;
   /** The port of a new cluster, when it is free. */
   readonly defaultPort?: number;
@@ -84,7 +84,7 @@ async function restoreSymlinks(root: string): Promise<void> {
   const script = path.join(root, 'scripts', 'hydrate-symlinks.js');
   const options = { cwd: root, env: process.env, timeoutMs: HYDRATE_TIMEOUT_MS };
   const outcome = await run(process.execPath, [script], options);
-  // The script swallows its errors, and another start may have run it too: judge by what is there now.
+  // The script hides its errors, and another start may have run it too: check the files themselves.
   if (await symlinksComplete(root)) return;
   throw new StartupError(
     `The libraries of the embedded PostgreSQL in ${root} are not complete ${outcome.output}: ` +
@@ -115,8 +115,8 @@ async function readMajor(
 }
 
 /**
- * A project below /root or in a folder with mode 0700 is closed to the account. Opening other people's folders is not
- * ours to do, so the programs are copied, once per version, to where everybody may go.
+ * The account cannot enter a project below /root or in a folder of mode 0700. The service does not open folders that it
+ * does not own, so it copies the programs, once per version, to a folder that every account can enter.
  */
 async function copyOutside(root: string, account: Account, sharedRoot: string): Promise<string> {
   const version = await packageVersion(root);
@@ -127,7 +127,7 @@ async function copyOutside(root: string, account: Account, sharedRoot: string): 
     await makeShared(sharedRoot);
     await cp(path.join(root, 'native'), temporary, { recursive: true, verbatimSymlinks: true });
     await openToAll(temporary);
-    // What is there does not run: a power cut can leave a renamed folder with empty files.
+    // The copy does not run: a power cut can leave a renamed folder with empty files.
     if ('fault' in (await readMajor(copy, account))) await rm(copy, { recursive: true, force: true });
     await rename(temporary, copy).catch((error: unknown) => {
       // Another start was first; its copy is as good.
@@ -156,7 +156,7 @@ async function packageVersion(root: string): Promise<string> {
   return known ? String(manifest.version) : 'unknown';
 }
 
-/** A copy of files that were installed under a strict umask is as closed as they were. The copy is ours to open. */
+/** Files installed under a strict umask are closed to others, and so is their copy. Opens the copy. */
 async function openToAll(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { withFileTypes: true })) {
@@ -166,7 +166,7 @@ async function openToAll(folder: string): Promise<void> {
   }
 }
 
-/** Makes the shared folder, one that everybody may traverse, whatever our umask is. */
+/** Makes the shared folder with search permission for every account, whatever the umask is. */
 export async function makeShared(sharedRoot: string): Promise<void> {
   const created = await mkdir(sharedRoot, { recursive: true });
   if (created !== undefined) await chmod(sharedRoot, 0o755);
@@ -180,7 +180,7 @@ export function temporaryName(): string {
   return TEMPORARY_PREFIX + randomBytes(8).toString('hex');
 }
 
-/** What a start left that was killed half way. Young ones are left alone: another start may be making them. */
+/** Deletes what a killed start left half made. It leaves young folders, because another start may be filling them. */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!name.startsWith(TEMPORARY_PREFIX)) continue;
@@ -191,7 +191,7 @@ export async function removeLeftovers(folder: string): Promise<void> {
   }
 }
 
-/** Whether a rename or symlink failed because somebody else's is there already. Windows says EPERM. */
+/** Whether a rename or symlink failed because another process made the target first. Windows says EPERM. */
 export function isTaken(error: unknown): boolean {
   return ['EEXIST', 'ENOTEMPTY', 'ENOTDIR', 'EPERM'].includes(errorCode(error) ?? '');
 }

@@ -1,12 +1,12 @@
 /*
  * The embedded PostgreSQL: a real one, under DATA_DIR, for a service without DATABASE_URL.
  *
- * It is not a child of ours: it survives our crash and is found again by the next start, and the Ctrl-C that stops the
- * service does not stop the database under its last requests. One service at a time owns a data folder. The owner is
- * who holds an advisory lock on a connection that stays open as long as the service runs: the lock ends with its
+ * It is no child process: it survives a crash of the service, the next start finds it again, and the Ctrl-C that stops
+ * the service does not stop the database under its last requests. One service at a time owns a data folder. The owner
+ * holds an advisory lock on a connection that stays open as long as the service runs, so that the lock ends with the
  * process, however that ends. Only the owner stops PostgreSQL.
  *
- * The same connection is the watch: when it ends, PostgreSQL is started again, on the same port, for as long as we run.
+ * The same connection is the watch: when it ends, the service starts PostgreSQL again, on the same port.
  */
 import type { Socket } from 'node:net';
 import path from 'node:path';
@@ -26,11 +26,11 @@ export interface EmbeddedPostgres {
   readonly serviceUrl: string;
   /** The owner of the database, who migrates it. */
   readonly ownerUrl: string;
-  /** For every connection to it: whatever listens on the port of a server that died gets no password. */
+  /** For every connection: a stranger that listens on the port of a dead server gets no password. */
   readonly stream: () => Socket;
   /** The superuser's, for tests and scripts that make databases of their own. */
   readonly adminUrl: string;
-  /** PostgreSQL's data directory, where it really is. */
+  /** PostgreSQL's data directory, with symlinks resolved. */
   readonly dataDir: string;
   /** Stops PostgreSQL, and resolves when it is down. Close the pool first. */
   stop(): Promise<void>;
@@ -45,21 +45,22 @@ export interface EmbeddedOptions {
   serverSettings?: Record<string, string>;
 }
 
-// Advisory locks are per database, and in `postgres` nobody else takes any; the number is arbitrary.
+// Advisory locks are per database, and no other program takes one in `postgres`; the number is arbitrary.
 const OWNER_LOCK = 7_221_040_851;
 // The backend of a killed owner ends as soon as the kernel has closed its connection.
 const LOCK_PATIENCE_MS = 5_000;
 const LOCK_PAUSE_MS = 100;
-// An owner that is stopping takes PostgreSQL with it just as we get the lock. Then it is down, and ours to start.
+// An owner that is stopping may stop PostgreSQL just as this start gets the lock. Then this start starts it again.
 const TAKE_OVER_ATTEMPTS = 3;
-// What PostgreSQL logs in a minute, even of connections that fail in a loop, is small beside the bound.
+// PostgreSQL's log of one minute, even with connections that fail in a loop, is small beside the bound.
 const LOG_CHECK_MS = 60_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * Starts PostgreSQL under DATA_DIR, or finds it running there, and makes what is missing. Throws StartupError.
- * `places` is for tests.
+ * Starts PostgreSQL under DATA_DIR, or finds it running there, and creates whatever is missing.
+ * @param places for tests
+ * @throws StartupError
  */
 export async function startEmbeddedPostgres(
   options: EmbeddedOptions,
@@ -97,7 +98,7 @@ function checkPath(name: string, remedy: string): void {
 
 class FolderInUse extends StartupError {}
 
-/** Reaches PostgreSQL and becomes the owner. Stops what it started when that fails, unless another owns it. */
+/** Connects to PostgreSQL and becomes the owner. On failure, stops the server it started, unless another owns it. */
 async function takeOver(cluster: Cluster, options: ReachOptions = {}): Promise<Reached> {
   let started = false;
   for (let attempt = 1; ; attempt += 1) {
@@ -105,7 +106,7 @@ async function takeOver(cluster: Cluster, options: ReachOptions = {}): Promise<R
     started ||= reached.started;
     try {
       await lock(cluster, reached.client);
-      // Under the owner's lock, so that no other start makes the same at once.
+      // Under the owner's lock, so that no other start does the same at once.
       const address = { port: reached.port, adminPassword: cluster.home.password };
       await prepareDatabase(reached.client, address, cluster.passwords);
       return reached;
@@ -155,7 +156,7 @@ function keep(cluster: Cluster, first: Reached, notice: (text: string) => void):
     if (!signal.aborted) recovery = recover();
   };
 
-  // Never rejects, and never gives up: without a database the service is of no use, and the cause may go away.
+  // Never rejects, and never gives up: the service needs a database, and the cause may go away.
   const recover = async (): Promise<void> => {
     notice('PostgreSQL went away; starting it again if it is down.');
     for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
@@ -180,7 +181,7 @@ function keep(cluster: Cluster, first: Reached, notice: (text: string) => void):
     stopping.abort();
     clearInterval(logBound);
     await recovery;
-    // The lock is held until PostgreSQL is down, so that a start which waits for it does not get a server about to go.
+    // Keep the lock until PostgreSQL is down, so that a waiting start does not connect to a server that is stopping.
     try {
       if (!lostToAnother) await stopServer(cluster);
     } finally {

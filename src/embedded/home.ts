@@ -39,7 +39,7 @@ import {
 } from './process.ts';
 
 export interface Home {
-  /** DATA_DIR, absolute: what messages name. */
+  /** DATA_DIR as an absolute path, for messages. */
   readonly folder: string;
   /** PostgreSQL's data directory, free of symlinks. */
   readonly data: string;
@@ -59,7 +59,7 @@ export interface HomeOptions {
 const INITDB_TIMEOUT_MS = 180_000;
 const PASSWORD_BYTES = 24;
 // Code point order everywhere and for good: PostgreSQL's own provider does not change with the system's C library,
-// which would corrupt text indexes. Only Linux is sure to have a C.UTF-8 for what is left to that library.
+// which would corrupt text indexes. Only Linux is sure to have C.UTF-8 for the parts that still use that library.
 const LOCALE = process.platform === 'linux' ? 'C.UTF-8' : 'C';
 const INITDB_OPTIONS = [
   '--encoding=UTF8',
@@ -72,7 +72,7 @@ const INITDB_OPTIONS = [
 
 /**
  * The account to run PostgreSQL as. An existing cluster decides: PostgreSQL insists on running as the owner of its
- * data, and who first started the service as a plain user may start it as root later.
+ * data, and an operator may start the service as a plain user first and as root later.
  */
 export async function accountFor(folder: string): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return requireName();
@@ -131,7 +131,7 @@ export async function openHome(options: HomeOptions): Promise<Home> {
   });
 }
 
-/** Node's own way to make folders on the way, too, never ends below /proc, where none can be made. */
+/** Makes the folder and its parents. Node's recursive mkdir never returns below /proc, where no folder can be made. */
 async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder);
@@ -143,7 +143,7 @@ async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-/** Turns a failed system call into what its operator can do about it. */
+/** Turns a failed system call into an instruction for the operator. */
 async function orUnusable<T>(folder: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -234,7 +234,7 @@ async function build(options: HomeOptions, temporary: string, publish: () => Pro
     await sync(password);
     await sync(temporary);
     await publish();
-    // Without this a power cut could undo the rename, and take with it what was committed to the new cluster since.
+    // Without this a power cut could undo the rename, and take with it all transactions committed since.
     await sync(options.folder);
   } catch (error) {
     // Another start was first. Go on with its home: it is as whole as ours.

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { userInfo } from 'node:os';
 import { StartupError } from '../lib/startup-error.ts';
 
-/** The account PostgreSQL runs as, when it is not our own. */
+/** The account that PostgreSQL runs as, if it is another than this process's. */
 export interface Account {
   readonly uid: number;
   readonly gid: number;
@@ -11,7 +11,7 @@ export interface Account {
 export interface Outcome {
   /** null when the program did not run, or was ended by a signal. */
   readonly code: number | null;
-  /** The end of what it wrote to stdout and stderr, or why it did not run. */
+  /** The end of its output, or the reason why it did not run. */
   readonly output: string;
 }
 
@@ -38,7 +38,7 @@ const SERVER_ACCOUNT = 'postgres';
 const ACCOUNT_TIMEOUT_MS = 10_000;
 
 /**
- * Runs a program to its end. It never rejects: what went wrong is in the outcome.
+ * Runs a program to its end. It never rejects: the outcome says what failed.
  *
  * It runs in a session of its own, because a Ctrl-C in the terminal goes to the whole foreground process group, and
  * would end an initdb or a `pg_ctl stop` half way. Its working directory is `/`, because the current one may be closed

@@ -3,7 +3,7 @@
  * makes the other two at each start. The owner owns the database and all in it, and migrates. The service reads and
  * writes rows, and owns nothing: a fault in the service cannot drop a table, read a file or run a program.
  *
- * A data folder that an earlier version made has everything owned by the superuser; it is handed over here.
+ * A data folder that an earlier version made belongs to the superuser; its ownership is changed here.
  */
 import { randomBytes } from 'node:crypto';
 
@@ -17,7 +17,7 @@ const SERVICE = 'orders_inventory_service';
 const PASSWORD_BYTES = 24;
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** New at each start: nothing has to keep them, and what somebody has noted is of no use for long. */
+/** Passwords are new at each start: none needs storing, and a leaked one is soon useless. */
 export interface Passwords {
   readonly owner: string;
   readonly service: string;
@@ -49,7 +49,7 @@ export function urlOf(user: string, password: string, port: number): string {
 }
 
 /**
- * Makes database and roles what they are to be, whatever an earlier start left of it.
+ * Creates or corrects the database and its roles, whatever state an earlier start left.
  * @param admin the superuser's connection to the database `postgres`, which holds the owner's lock
  */
 export async function prepareDatabase(
@@ -86,7 +86,7 @@ async function prepareRole(admin: Client, role: string, password: string): Promi
   );
 }
 
-/** Indexes and the sequences of columns go with their tables; what an extension brought stays the superuser's. */
+/** Indexes and the sequences of columns follow their tables; objects of an extension stay with the superuser. */
 const HAND_OVER = `
   do $$
   declare
@@ -127,7 +127,7 @@ const HAND_OVER = `
     end loop;
   end $$`;
 
-/** On what is there, and on what the owner will make. */
+/** Grants on existing objects, and on those that the owner will create. */
 const GRANT = `
   grant usage on schema public to ${SERVICE};
   grant select, insert, update, delete on all tables in schema public to ${SERVICE};

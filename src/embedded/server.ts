@@ -31,14 +31,14 @@ export interface Cluster {
 export interface Reached {
   readonly client: Client;
   readonly port: number;
-  /** Whether it was this call that started PostgreSQL. */
+  /** Whether this call started PostgreSQL. */
   readonly started: boolean;
-  /** Resolves when the connection is over, for whatever reason. */
+  /** Resolves when the connection ends, for any reason. */
   readonly ended: Promise<void>;
 }
 
 export interface ReachOptions {
-  /** The port it has to have. Without it: the one it had last, when that is free. */
+  /** The required port. Without it: the last one used, if it is free. */
   readonly port?: number;
   readonly signal?: AbortSignal;
 }
@@ -50,10 +50,10 @@ type Answer =
 const DEFAULT_PORT = 54_329;
 const CONNECT_TIMEOUT_MS = 5_000;
 // After a kill -9 the backends hold the shared memory until they notice, and a reaper may take seconds to remove the
-// dead postmaster. What has not gone after this long does not go by itself.
+// dead postmaster. A leftover that is still there after this long needs an operator.
 const PATIENCE_MS = 15_000;
-// Without a lock file nothing is left of an old one. Then a wrong setting or a full disk is to be told soon, and only
-// a port that was taken between our look and the start is worth another try.
+// Without a lock file no old server is left. Then a wrong setting or a full disk should be reported soon, and only a
+// port that was taken between the check and the start is worth another try.
 const PATIENCE_WITHOUT_LOCK_MS = 2_000;
 // Crash recovery replays at most max_wal_size (1 GB), and syncs every file: a minute on a slow disk.
 const RECOVERY_PATIENCE_MS = 300_000;
@@ -83,8 +83,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   timezone: 'UTC',
   log_timezone: 'UTC',
   logging_collector: 'off',
-  // A refused row (a SKU that is taken) is an answer, not an event: each would leave 365 bytes. This level keeps what
-  // the server says of itself, and what keeps it from starting.
+  // A refused row (a SKU that is taken) is no news, and each would leave 365 bytes. This level keeps the server's
+  // messages about itself, and every reason why it does not start.
   log_min_messages: 'log',
   log_min_error_statement: 'panic',
 };
@@ -129,7 +129,7 @@ async function startFailed(cluster: Cluster, reason: string): Promise<StartupErr
   );
 }
 
-/** Asks whoever listens on the port in the lock file, which may be stale and the port a stranger's by now. */
+/** Connects to the port in the lock file. The file may be stale, and a stranger may listen on the port. */
 async function knock(cluster: Cluster): Promise<Answer> {
   const lock = await readLock(cluster);
   if (lock === undefined) return { kind: 'down', reason: 'it is not running' };
@@ -148,7 +148,7 @@ async function knock(cluster: Cluster): Promise<Answer> {
   const ended = new Promise<void>((resolve) => {
     client.once('end', resolve);
   });
-  client.on('error', () => undefined); // the end event follows, and is what counts
+  client.on('error', () => undefined); // the end event follows, and it decides
   try {
     await client.connect();
     const result = await client.query<{ folder: string }>(
@@ -170,7 +170,7 @@ async function knock(cluster: Cluster): Promise<Answer> {
   }
 }
 
-/** Runs `pg_ctl start`; answers 'started', or why not. */
+/** Runs `pg_ctl start`. @returns 'started', or the reason why not */
 async function start(cluster: Cluster, port: number | undefined): Promise<string> {
   await clearZombieLock(cluster);
   await boundLog(cluster.home.log);
@@ -196,7 +196,7 @@ function pgCtl(cluster: Cluster, ...args: string[]) {
   return run(cluster.binaries.pgCtl, [...args, '-D', cluster.home.data], options);
 }
 
-/** The port it had last, so that addresses noted elsewhere stay good; else ours by default; else any. */
+/** The last port used, so that noted addresses stay right; else the default; else any free one. */
 async function choosePort(cluster: Cluster): Promise<number> {
   const { defaultPort = DEFAULT_PORT } = cluster;
   // PostgreSQL writes this at every start, and leaves it there.
@@ -205,7 +205,7 @@ async function choosePort(cluster: Cluster): Promise<number> {
   for (const port of [recorded, defaultPort]) {
     if ((await bind(port)) === port) return port;
   }
-  // Whoever takes the port before PostgreSQL does makes this start fail, and the next round takes another.
+  // If another program takes the port before PostgreSQL does, this start fails and the next round takes another port.
   return (await bind(0)) ?? defaultPort;
 }
 
@@ -222,7 +222,7 @@ function bind(port: number): Promise<number | undefined> {
 }
 
 /**
- * Stops PostgreSQL, and resolves when it is down. It is this postmaster that we wait for and stop, by its number:
+ * Stops PostgreSQL, and resolves when it is down. This function waits for this postmaster, by its process id:
  * `pg_ctl -w stop` looks at the lock file, where the next service may have put its own postmaster by then.
  */
 export async function stopServer(cluster: Cluster): Promise<void> {

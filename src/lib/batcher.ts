@@ -4,22 +4,22 @@ import { createDeferred, type Deferred } from './deferred.ts';
 import { AppError } from './errors.ts';
 
 /*
- * Whoever arrives while the work is busy shares the next trip.
+ * Calls that arrive while the database is busy share the next trip.
  *
  * Calls queue; when a lane is ready it draws everything that is queued, up to a limit, and works on it as one batch.
- * What always holds:
+ * These always hold:
  *
  * - There is no timer: a call that finds a lane free is a batch of one and waits for nothing. Batches grow by
  *   themselves, because more calls queue while a lane is busy.
  * - Calls are drawn in the order of their arrival, and at most `maxBatch` at a time.
  * - At most `lanes` batches are under way, and at most one lane is waiting to draw. A lane draws when it is ready to
- *   work, not when it is woken, so what arrives while it waits for its turn still joins.
+ *   work, not when it is woken, so calls that arrive while it waits for its turn still join.
  * - Each call gets its own result or its own error, once. When a lane fails, the calls that it drew get the failure;
  *   if it had drawn none, those that it would have drawn do. No call is lost and none is left waiting.
  * - A lane is free as soon as its work is done, while its calls are still being answered.
  * - At most `maxQueue` calls wait; the next one is refused at once.
- * - A call that has waited for `maxWaitMs` is refused instead of drawn: whoever made it has given up, and may have made
- *   it again.
+ * - A call that has waited for `maxWaitMs` is refused instead of drawn: its caller has given up, and may have sent it
+ *   again.
  * - `stop` refuses new calls and resolves when every queued one has its answer.
  */
 export interface BatcherOptions<Call, Result> {
@@ -31,35 +31,35 @@ export interface BatcherOptions<Call, Result> {
   maxBatch: number;
   lanes: number;
   maxQueue: number;
-  /** As long as anybody waits for an answer; without it, calls wait for ever. */
+  /** How long a caller waits for an answer; without it, calls wait for ever. */
   maxWaitMs?: number;
   /**
-   * After so many answers, whatever else has come in meanwhile has its turn. To answer a call takes longer than to send
-   * a statement, and the statement that the next batch waits for would stand behind the answers of this one. Without
-   * it, all are answered at once.
+   * After this many answers, the event loop turns to other work that has come in. Answering a call takes longer than
+   * sending a statement, and the next batch's statement would wait behind all the answers of this one. Without it, all
+   * calls are answered at once.
    */
   answersPerTurn?: number;
-  /** Told of each batch: how many calls it holds, and how long the first of them has waited, in milliseconds. */
+  /** Called for each batch with its number of calls and the wait of the first of them, in milliseconds. */
   onBatch?: (size: number, waitedMs: number) => void;
 }
 
 export interface Batcher<Call, Result> {
   /**
-   * @param since when its caller began to wait, for a call that is made again
-   * @throws QueueFullError, StoppedError, WaitedTooLongError, what `work` threw, or the call's own error
+   * @param since when the caller began to wait, for a call that is tried again
+   * @throws QueueFullError, StoppedError, WaitedTooLongError, the error that `work` threw, or the call's own error
    */
   submit(call: Call, since?: number): Promise<Result>;
   stop(): Promise<void>;
 }
 
-/** As many calls wait as may; nothing was done for this one. */
+/** The queue is full; nothing was done for this call. */
 export class QueueFullError extends AppError {
   constructor() {
     super('service_unavailable', 'Too many requests are waiting, try again', RETRY_SOON);
   }
 }
 
-/** Nothing was done for this call when its time was over. */
+/** The call waited past its time; nothing was done for it. */
 export class WaitedTooLongError extends AppError {
   constructor() {
     super('service_unavailable', 'The request took too long, try again', RETRY_SOON);
@@ -147,7 +147,7 @@ export function createBatcher<Call, Result>(options: BatcherOptions<Call, Result
   };
 }
 
-/** Takes the first of the queue, and refuses those among them who have waited for too long. */
+/** Takes calls from the front of the queue, and refuses those that have waited too long. */
 function takeBatch<Call, Result>(
   queue: Waiting<Call, Result>[],
   now: number,

@@ -1,4 +1,4 @@
-/** The time of this process. What decides about rows is the database's time, not this. */
+/** The time of this process. Decisions about rows use the database's time instead. */
 export interface Clock {
   /** Milliseconds since 1970-01-01 UTC. */
   nowMs(): number;

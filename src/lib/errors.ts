@@ -1,7 +1,7 @@
 import { shorten } from './shorten.ts';
 
 /**
- * The closed table of what can go wrong for a caller: code → status and title. Services throw `AppError` with one of
+ * The closed table of refusals: code → status and title. Services throw `AppError` with one of
  * these codes; `http/problem.ts` renders it, and `GET /problems/{code}` explains it.
  */
 export const problems = {
@@ -76,16 +76,16 @@ export class AppError extends Error {
 export interface InputFault {
   path: string;
   message: string;
-  /** One sentence that says what would be right. */
+  /** One sentence that tells the caller how to correct the input. */
   fix: string;
 }
 
 /** An answer lists no more faults than this: a small request must not make a large answer. */
 export const FAULTS_MAX = 100;
-/** More than this is no sentence that a person reads. */
+/** Longer than this, a person does not read the sentence. */
 const FAULTS_IN_DETAIL = 10;
 
-/** 422 with every fault that was found, up to FAULTS_MAX. */
+/** 422 that lists every fault, up to FAULTS_MAX. */
 export function validationFailed(found: readonly InputFault[]): AppError {
   const faults = found.slice(0, FAULTS_MAX).map((fault) => ({ ...fault, path: shorten(fault.path) }));
   const told = faults.slice(0, FAULTS_IN_DETAIL).map(({ path, message }) => `${path} ${message}`);

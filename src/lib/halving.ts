@@ -1,15 +1,15 @@
 export interface HalvingOptions<Call, Result> {
   /** Runs calls together: all of them, or none when it throws. */
   run: (calls: readonly Call[]) => Promise<Result[]>;
-  /** Whether a failure may lie in one of the calls, so that the others may do without it. */
+  /** Whether one of the calls may have caused the failure, so that the others could succeed without it. */
   mayBeOneCalls: (error: unknown) => boolean;
-  /** The result of a call that has failed. */
+  /** Makes the result of a call that failed. */
   refusalOf: (call: Call, error: unknown) => Result;
 }
 
 /**
- * Runs calls together. When they fail for a reason that may lie in one of them, they are run again in halves, until the
- * guilty one stands alone and the others are through. It never throws: when one half fails, the other may be stored.
+ * Runs calls together. When they fail and one of them may be the cause, they are run again in halves, until the guilty
+ * call is alone and the others have succeeded. It never throws: when one half fails, the other may be stored.
  */
 export async function runInHalves<Call, Result>(
   calls: readonly Call[],

@@ -1,14 +1,14 @@
 import type { Metric, Registry } from 'prom-client';
 
 /*
- * A Prometheus histogram whose series are found once, by whoever counts in them, so that counting is an addition.
- * prom-client's own looks its labels up on each observation: a microsecond and some garbage on every request.
+ * A Prometheus histogram whose callers look each series up once, so that an observation is an addition. prom-client's
+ * own histogram looks the labels up on each observation, which costs a microsecond and some garbage on every request.
  */
 
 /** The counts of one set of labels. */
 export class HistogramSeries {
   readonly #bounds: readonly number[];
-  /** How many values fell between a bound and the one before it; the last one counts what is above all bounds. */
+  /** The number of values between each bound and the one before it; the last one counts values above all bounds. */
   readonly counts: Float64Array;
   sum = 0;
 
@@ -46,18 +46,18 @@ export class Histogram {
     this.name = name;
     this.#help = help;
     this.#buckets = buckets;
-    // A registry asks of a metric its name and get(), which is what its own classes have in common.
+    // A registry needs only a metric's name and get(), which its own classes have in common.
     for (const registry of registers) registry.registerMetric(this as unknown as Metric);
   }
 
-  /** A new series; the caller keeps it, and asks once for each set of labels. */
+  /** Adds a series. The caller keeps it, and asks once for each set of labels. */
   addSeries(labels: Labels): HistogramSeries {
     const series = new HistogramSeries(this.#buckets);
     this.#series.push({ labels, series });
     return series;
   }
 
-  /** What a registry shows: cumulative buckets, sum and count of each series. */
+  /** The registry's view: cumulative buckets, sum and count of each series. */
   async get() {
     const values = this.#series.flatMap(({ labels, series }) => {
       let count = 0;

@@ -1,7 +1,7 @@
 /**
- * Runs a bounded step until it finds less than its bound, each step in a transaction of its own: what is old is gone
- * after one run, however much of it there is.
- * @returns how many the steps have done together
+ * Runs a bounded step until it handles fewer rows than its bound, each step in a transaction of its own. So one run
+ * deletes every old row, however many there are.
+ * @returns the number of rows that all steps handled
  */
 export async function inBatches(
   step: (limit: number) => Promise<number>,

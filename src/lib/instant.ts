@@ -1,13 +1,13 @@
 import { validationFailed } from './errors.ts';
 
 /**
- * A time of the query as the database keeps it, to the millisecond. What is finer lies between two milliseconds:
- * `later` takes the one behind it, which is right for the bounds of a period (what is before the time stays before it),
- * `earlier` the one before it, which is right for what was at the time.
+ * A time of the query, rounded to the millisecond as the database keeps it. A finer time lies between two milliseconds:
+ * `later` takes the second, which is right for the bounds of a period (rows before the time stay before it);
+ * `earlier` takes the first, which is right for a state at that time.
  * @throws AppError validation_failed for a time that the calendar or the database does not have
  */
 export function toInstant(text: string, name: string, finer: 'later' | 'earlier'): string {
-  // Date cuts off what is finer than a millisecond.
+  // Date cuts off fractions of a millisecond.
   const addedMs = finer === 'later' && /\.\d{3}\d*[1-9]/.test(text) ? 1 : 0;
   const time = new Date(new Date(text).getTime() + addedMs);
   // A leap second passes as a date-time; PostgreSQL has no year 0, and an offset can lead into the year 10000.

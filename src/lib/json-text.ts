@@ -1,6 +1,6 @@
 /*
- * What JSON.parse does not say of a text: how deep and how large it is, whether an object names a member twice, and
- * whether a number was rounded. `surveyJson` goes over the bytes once, before anything is parsed, and costs less than a
+ * Properties of a JSON text that JSON.parse does not report: its depth and size, whether an object names a member twice,
+ * and whether a number was rounded. `surveyJson` goes over the bytes once, before the parser, and costs less than a
  * microsecond for an order. The two functions that find the place of a fault run only when there is one.
  *
  * No library does it: parsers that keep the text of numbers let a repeated member pass when its values are equal, recurse
@@ -32,13 +32,13 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** A double keeps each decimal number of so many significant digits apart from all others, and no more. */
+/** A double tells all decimal numbers of this many significant digits apart; with one more digit, it does not. */
 const EXACT_DIGITS = 15;
 
 /**
- * Goes over bytes that may be anything; of what is not JSON, the survey says nothing of use. All that it looks for is
- * ASCII, and no byte of a longer UTF-8 sequence is.
- * @returns the limit that is passed, as soon as it is
+ * Goes over any bytes; if they are not JSON, the survey means nothing. It looks for ASCII only, and no byte of a longer
+ * UTF-8 sequence is ASCII.
+ * @returns the survey, or the name of the first limit that the text exceeds
  */
 export function surveyJson(bytes: Buffer, limits: JsonLimits): JsonSurvey | keyof JsonLimits {
   let depth = 0;
@@ -102,8 +102,8 @@ function mayBeRounded(bytes: Buffer, start: number, end: number): boolean {
 }
 
 /**
- * Whether a JSON number is worth what is written. One of at most 15 significant digits is, unless it is so small that it
- * becomes 0; one of more is when JavaScript itself would write it so.
+ * Whether the parsed number equals the written one. A number of at most 15 significant digits does, unless it is so small
+ * that it becomes 0; a longer one does when JavaScript would write it the same way.
  */
 export function isExactNumber(text: string): boolean {
   const mantissa = /^[^eE]*/.exec(text)?.[0] ?? '';
@@ -117,7 +117,7 @@ const STRING = String.raw`"[^"\\]*(?:\\.[^"\\]*)*"`;
 const NAMES_AND_BRACKETS = new RegExp(String.raw`(${STRING})(\s*:)?|[{}[\]]`, 'gs');
 const STRINGS_AND_NUMBERS = new RegExp(String.raw`${STRING}|-?\d[\d.eE+-]*`, 'gs');
 
-/** The first name that an object of a valid JSON text has twice, however it is escaped. */
+/** The first name that one object of a valid JSON text repeats, in any escaping. */
 export function findRepeatedName(text: string): string | undefined {
   const seen: Set<string>[] = [];
   for (const [token, string, isName] of text.matchAll(NAMES_AND_BRACKETS)) {
@@ -133,10 +133,10 @@ export function findRepeatedName(text: string): string | undefined {
   return undefined;
 }
 
-/** Stands for a rounded number while its place is looked for. A caller who sends it would be refused for its NUL. */
+/** Marks a rounded number while its place is searched. A caller cannot send it: a NUL is refused. */
 const ROUNDED = '\u0000rounded';
 
-/** JSON pointers to the numbers of a valid JSON text that are not worth what is written, so many at most. */
+/** JSON pointers to the numbers of a valid JSON text that the parser rounds, at most `max` of them. */
 export function findRoundedNumbers(text: string, limit: number): string[] {
   const marked = text.replaceAll(STRINGS_AND_NUMBERS, (token) =>
     token.startsWith('"') || isExactNumber(token) ? token : JSON.stringify(ROUNDED),

@@ -1,10 +1,10 @@
 /*
- * Where every log line goes: a buffer in front of stdout.
+ * Every log line goes into this buffer in front of stdout.
  *
  * - It never throws: a full disk, a closed terminal or a reader that has ended costs log lines, and no order.
- * - It never waits: a reader that stands still would otherwise stop the event loop, and with it every request.
- * - It never grows past a bound: lines that find it full are dropped and counted, and the count is written as soon as
- *   stdout takes lines again.
+ * - It never waits: a stalled reader would otherwise block the event loop, and every request with it.
+ * - It never grows past a bound: when it is full, further lines are dropped and counted, and the count is logged as soon
+ *   as stdout takes lines again.
  */
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,25 +13,25 @@ import type { Writable } from 'node:stream';
 
 /** Lines are written together: a write for each of them would cost more than its request. */
 const FLUSH_CHARS = 8192;
-/** So that a line is not kept waiting when nothing follows it. */
+/** The longest that a line waits when no other line follows it. */
 const FLUSH_MS = 100;
-/** Some 5,000 requests: what a reader that stumbles for a moment still gets, and no burden on our memory. */
+/** About 5,000 requests: enough for a reader that stalls for a moment, and little memory. */
 const PENDING_CHARS = 1_048_576;
-/** What the end of the process waits for a slow reader: long for a pipe, short beside the 10 s that a stop may take. */
+/** The longest that the exit waits for a slow reader: long for a pipe, short beside the 10 s that a stop may take. */
 const DRAIN_MS = 250;
 const DRAIN_CHECK_MS = 5;
 
-/** What takes text without waiting and without throwing. */
+/** A sink takes text without waiting and without throwing. */
 export interface LogSink {
   /** `busy`: nothing was taken, try again later. `failed`: the text is lost. */
   write(text: string): 'taken' | 'busy' | 'failed';
-  /** Goes on with what was taken. @returns whether all of it has left this process */
+  /** Continues with the text it took. @returns whether all of it has left this process */
   settle(): boolean;
 }
 
 export interface LogDestinationOptions {
   sink: LogSink;
-  /** The line that says how many others are missing before it. */
+  /** Makes the line that says how many lines are missing before it. */
   describeLoss: (lines: number) => string;
   onLost: (lines: number) => void;
 }
@@ -60,7 +60,7 @@ export class LogDestination {
     if (this.#pending.length >= FLUSH_CHARS && !this.#busy) this.flush();
   }
 
-  /** Hands over what is pending, if stdout takes it now. */
+  /** Writes the pending text, if stdout takes it now. */
   flush(): void {
     const { sink, describeLoss } = this.#options;
     if (this.#pending === '') return void sink.settle();
@@ -74,7 +74,7 @@ export class LogDestination {
     this.#pendingLines = 0;
   }
 
-  /** Hands over everything, and waits a moment for a reader that is slow. Lines may still be written afterwards. */
+  /** Writes everything, and waits a moment for a slow reader. Lines may still be written afterwards. */
   async drain(): Promise<void> {
     const giveUpAt = performance.now() + DRAIN_MS;
     this.flush();
@@ -90,14 +90,14 @@ export class LogDestination {
   }
 }
 
-/** The sink that fits what stdout is. */
+/** The sink for this kind of stdout. */
 export function openStdout(): LogSink {
   if (isatty(STDOUT)) return new FileSink(openTerminal());
   try {
     const found = fstatSync(STDOUT);
     if (found.isFIFO() || found.isSocket()) return new StreamSink(process.stdout);
   } catch {
-    // It was closed when we started. Each write says so, and its lines are lost.
+    // Stdout was closed when the process started. Each write fails, and its lines are lost.
   }
   return new FileSink(STDOUT);
 }
@@ -113,7 +113,7 @@ function openTerminal(): number {
   }
 }
 
-/** A pipe or socket: Node writes what fits, and keeps the rest without waiting. Only one text at a time is kept so. */
+/** A pipe or socket: Node writes as much as fits, and keeps the rest without waiting. It keeps one text at a time. */
 export class StreamSink implements LogSink {
   readonly #stream: Writable;
   #gone = false;
@@ -136,11 +136,11 @@ export class StreamSink implements LogSink {
   }
 }
 
-/** A file, a device or a terminal. What was wrong with it, a full disk for instance, may be over at the next write. */
+/** A file, a device or a terminal. A failure, such as a full disk, may be over at the next write. */
 export class FileSink implements LogSink {
   readonly #fd: number;
   #rest: Buffer = NOTHING;
-  /** The last byte that was written does not end a line. When its rest is lost, the next text begins with a line feed. */
+  /** The last byte written did not end a line. If the rest is lost, the next text begins with a line feed. */
   #torn = false;
 
   constructor(fd: number) {
@@ -166,7 +166,7 @@ export class FileSink implements LogSink {
     }
   }
 
-  /** @returns false when it would have to wait for the rest of the rest */
+  /** @returns false when a part is still left and stdout would block */
   #writeRest(): boolean {
     while (this.#rest.length > 0) {
       let written: number;

@@ -4,7 +4,7 @@ import { Histogram } from './histogram.ts';
 
 export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** Everything that `/metrics` shows. One registry an app, so that tests do not share counters. */
+/** The metrics of `/metrics`. Each app has a registry of its own, so that tests do not share counters. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics() {
@@ -49,7 +49,7 @@ function trafficMetrics(registers: Registry[]) {
     }),
     unreadableRequests: new Counter({
       name: 'http_unreadable_requests_total',
-      help: 'What came in and was no readable HTTP request, by the status of its answer',
+      help: 'Input that was not a readable HTTP request, by the status of the answer',
       labelNames: ['status'] as const,
       registers,
     }),
@@ -90,7 +90,7 @@ function orderMetrics(registers: Registry[]) {
     }),
     ordersExpired: new Counter({
       name: 'orders_expired_total',
-      help: 'Orders that were not paid in time, by what found them: the sweep, an order in need of their stock, a late payment or a request',
+      help: 'Orders that were not paid in time, by cause: the sweep, an order that needs their stock, a late payment or a request',
       labelNames: ['by'] as const,
       registers,
     }),
@@ -108,7 +108,7 @@ function inventoryMetrics(registers: Registry[]) {
     help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
     registers,
   });
-  // It would begin at 0, which before the first audit nobody knows.
+  // It would begin at 0, although the drift is unknown before the first audit.
   inventoryDrift.remove();
   return {
     inventoryDrift,
@@ -143,7 +143,7 @@ function paymentMetrics(registers: Registry[]) {
   };
 }
 
-/** Tells the metrics of each batch of one kind. */
+/** Records the size and the wait of each batch of one kind. */
 export function observeBatches(metrics: Metrics, batch: string): (size: number, waitedMs: number) => void {
   const size = metrics.batchSize.addSeries({ batch });
   const wait = metrics.batchWait.addSeries({ batch });

@@ -1,6 +1,6 @@
 /**
  * Money is integer cents in code, NUMERIC(12,2) in the database and a JSON number with at most two decimals outside.
- * Nothing is ever rounded: what is finer than a cent is not money.
+ * Nothing is ever rounded: an amount finer than a cent is refused.
  */
 
 /** 9,999,999,999.99: the most that NUMERIC(12,2) holds. */
@@ -13,7 +13,7 @@ const DECIMAL = /^(\d{1,10})(?:\.(\d{1,2}))?$/;
 
 /**
  * Cents of a decimal number or string, or undefined when it is negative, not finite, finer than a cent or too large.
- * A number is judged by its shortest decimal form, which is what its sender wrote.
+ * A number is judged by its shortest decimal form, which is the one its sender wrote.
  */
 export function parseCents(amount: number | string): number | undefined {
   const match = DECIMAL.exec(String(amount));
@@ -22,7 +22,7 @@ export function parseCents(amount: number | string): number | undefined {
   return Number(whole) * 100 + Number(fraction.padEnd(2, '0'));
 }
 
-/** Cents of an amount that validation has already let through; anything else is a fault of ours. */
+/** Cents of an amount that validation has accepted; any other amount is a bug. */
 export function toCents(amount: number | string): number {
   const cents = parseCents(amount);
   if (cents === undefined) throw new RangeError(`not an amount of money: ${amount}`);

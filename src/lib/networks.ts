@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-/* What settings may say of hosts and networks. */
+/* The forms that settings may use for hosts and networks. */
 
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
@@ -16,7 +16,7 @@ export function isHostName(text: string): boolean {
 
 const NAMED_NETWORKS: ReadonlySet<string> = new Set(['loopback', 'linklocal', 'uniquelocal']);
 
-/** A name, an address, or an address with the length of its prefix; not 0, which would be everybody. */
+/** A name, an address, or an address with a prefix length; not 0, which would trust every caller. */
 export function isNetwork(text: string): boolean {
   if (NAMED_NETWORKS.has(text)) return true;
   const [address = '', prefix, ...more] = text.split('/');

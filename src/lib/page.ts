@@ -3,7 +3,7 @@ import { validationFailed } from './errors.ts';
 
 export type Sort = 'id' | '-id';
 
-/** A page that was asked for, as the query names it. */
+/** The page that a query asks for. */
 export interface PageQuery {
   limit?: number | undefined;
   skip?: number | undefined;
@@ -29,7 +29,7 @@ export interface Page<T> {
 
 export const PAGE_LIMIT_DEFAULT = 100;
 export const PAGE_LIMIT_MAX = 1000;
-/** `skip` reads and throws away what it skips, so it is for small jumps; a cursor is for the rest. */
+/** PostgreSQL reads the rows that `skip` leaves out, so `skip` is for small jumps; a cursor is for the rest. */
 export const PAGE_SKIP_MAX = 1_000_000;
 
 type Filters = Readonly<Record<string, unknown>>;
@@ -51,7 +51,7 @@ export function pageRequest(query: PageQuery, defaultSort: Sort, filters: Filter
   return { limit, skip: 0, sort, afterId };
 }
 
-/** Makes a page of rows that were read with one more than the limit, so that the end is known. */
+/** Makes a page of rows that were read with one more than the limit, which shows whether another page follows. */
 export function toPage<T extends { id: number }>(rows: T[], page: PageRequest, filters: Filters): Page<T> {
   const cursorAfter = ({ id }: T) => encodeCursor(id, { sort: page.sort, filters });
   const items = rows.slice(0, page.limit);

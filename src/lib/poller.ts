@@ -6,16 +6,16 @@ export interface Poller {
 
 export interface PollerOptions {
   intervalMs: number;
-  /** Runs at once, too; by default, the first run comes after the first interval. */
+  /** Also run at once; by default, the first run comes after the first interval. */
   atOnce?: boolean;
-  /** How soon a run that failed is followed by the next; by default, no sooner than any. */
+  /** The interval after a failed run; by default, the usual one. */
   retryMs?: number;
   onError: (error: unknown) => void;
 }
 
 /**
  * Starts a background loop. `once` is the unit that tests call directly; its failure is reported and the loop goes on,
- * because a database that is away for a moment must not end housekeeping for good. A run of many steps looks at
+ * because a database that is away for a moment must not end housekeeping for good. A run of many steps checks
  * `isStopping` between them.
  */
 export function startPoller(

@@ -1,14 +1,14 @@
 import type { ProblemCode } from './errors.ts';
 
-/** What a caller needs to know about one kind of refusal. The OpenAPI document and the pages at /problems are made of it. */
+/** One kind of refusal, explained to callers. The OpenAPI document and the pages at /problems are made of it. */
 export interface ProblemGuide {
-  /** What has happened, as one or two sentences. */
+  /** One or two sentences that say what happened. */
   means: string;
-  /** What the caller does about it. */
+  /** One sentence that says how to go on. */
   remedy: string;
-  /** The members of the document that only this problem has, with what each one holds. */
+  /** The members that only this problem has, each with its meaning. */
   members?: Readonly<Record<string, string>>;
-  /** What a document of this kind holds beside `type`, `title`, `status`, `code` and `request_id`. */
+  /** An example of the members beside `type`, `title`, `status`, `code` and `request_id`. */
   example: Readonly<{ detail: string }> & Readonly<Record<string, unknown>>;
 }
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * A value that is read anew whenever it is asked for, but not waited for longer than a bound: then the last one that is
- * known counts. Whoever asks at the same moment shares one reading, and a reading that hangs is not joined by another.
+ * A value that is read on every request for it, within a time bound: past it, the last known value counts. Requests at
+ * the same moment share one reading, and while a reading hangs no other is started.
  * @returns the value, or undefined when there never was one
  */
 export function createReading<T>(read: () => Promise<T>, patienceMs: number): () => Promise<T | undefined> {
@@ -13,7 +13,7 @@ export function createReading<T>(read: () => Promise<T>, patienceMs: number): ()
     try {
       known = await read();
     } catch {
-      // What is known stays known.
+      // The last known value stays.
     } finally {
       underWay = undefined;
     }

@@ -1,4 +1,4 @@
-/** A resource as it is sent, and the version that its ETag tells. */
+/** A resource as JSON text, and the version that its ETag names. */
 export interface ReadyAnswer {
   version: number;
   json: string;

@@ -1,6 +1,6 @@
 /**
- * For answers that cost much and may be a little old: callers at the same moment share one run of `work`, and its
- * result, good or bad, counts for `maxAgeMs` from its start.
+ * For expensive answers that may be a little old: callers at the same moment share one run of `work`, and its result,
+ * good or bad, is used for `maxAgeMs` from the start of the run.
  */
 export function shareAnswer<T>(work: () => Promise<T>, maxAgeMs: number): () => Promise<T> {
   let answer: Promise<T> | undefined;

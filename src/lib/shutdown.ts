@@ -9,20 +9,20 @@ const SIGNALS = isAtTerminal()
   : (['SIGTERM', 'SIGINT'] as const);
 
 /**
- * What the processor raises when the process has crashed. A listener would run in the crashed process, or, as the fault
- * comes again at once, never: the process would then spin for ever instead of ending, and nothing would start it again.
+ * The signals that the processor raises when the process crashes. A listener would run in the crashed process, or never,
+ * because the fault repeats at once: the process would then spin instead of ending, and nothing would restart it.
  */
 const CRASHES = ['SIGSEGV', 'SIGBUS', 'SIGFPE', 'SIGILL', 'SIGABRT', 'SIGTRAP'] as const;
 
-/** SPEC: exit within 10 s. What has not closed by then is cut off; PostgreSQL recovers from that by itself. */
+/** SPEC: exit within 10 s. Connections still open by then are cut; PostgreSQL recovers from that by itself. */
 const CLOSE_TIMEOUT_MS = 9500;
 
 /** Under `npm start`, one Ctrl-C reaches this process from the terminal and again from npm, within milliseconds. */
 const SAME_SIGNAL_MS = 1000;
 
 /**
- * Closes the process on a signal (exit code 0) or on an uncaught error (exit code 1). A second signal, meant as one,
- * ends it at once.
+ * Closes the process on a signal (exit code 0) or on an uncaught error (exit code 1). A second signal ends it at once,
+ * unless it is an echo of the first.
  */
 export function closeOnSignals(close: () => Promise<void>, onError: (error: unknown) => void): void {
   const grace = closeWithGrace(
@@ -32,7 +32,7 @@ export function closeOnSignals(close: () => Promise<void>, onError: (error: unkn
       await close();
     },
   );
-  // Node takes back that nohup had it ignored. Without a terminal, a hangup means nothing to us.
+  // Node undoes nohup's ignoring of SIGHUP. Without a terminal, a hangup is ignored here.
   if (!isAtTerminal()) process.on('SIGHUP', () => undefined);
   let firstSignalAt: number | undefined;
   for (const signal of SIGNALS) {
@@ -65,16 +65,16 @@ export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise
   return Promise.race([work, aborted]);
 }
 
-/** What was opened, to be closed in reverse: each thing may still use what was opened before it. */
+/** Resources to close in reverse order, because each may still use those opened before it. */
 export class ClosingStack {
   readonly #closers: (() => Promise<unknown>)[] = [];
 
-  /** @param withinMs what has not closed by then is left behind, for the process is about to end */
+  /** @param withinMs a resource that is still open by then is left, because the process is about to end */
   add(close: () => Promise<unknown>, withinMs?: number): void {
     this.#closers.push(withinMs === undefined ? close : () => bounded(close(), withinMs));
   }
 
-  /** Closes everything, also when some of it fails; the first failure is thrown at the end. */
+  /** Closes every resource, even after one fails; throws the first failure at the end. */
   async closeAll(): Promise<void> {
     const failures: unknown[] = [];
     for (let close = this.#closers.pop(); close !== undefined; close = this.#closers.pop()) {

@@ -1,15 +1,15 @@
 const PREFIX = 'whsec_';
 
 /**
- * The key of a secret for Standard Webhooks: what the base64 after `whsec_` stands for, else the literal bytes. Node
- * decodes whatever it is given and skips the rest, so that `whsec_A` would be the empty key, which anybody can sign
- * with. Only text that decoding and encoding leave unchanged counts as base64.
+ * The key of a secret for Standard Webhooks: the decoded base64 after `whsec_`, else the literal bytes. Node's decoder
+ * skips invalid input, so that `whsec_A` would become the empty key, with which any attacker can sign. Only text that is
+ * the same after decoding and encoding counts as base64.
  */
 export function standardWebhooksKey(secret: string): Buffer {
   return base64After(secret) ?? Buffer.from(secret);
 }
 
-/** Whether a secret begins like one of Standard Webhooks and then is none. */
+/** Whether a secret begins with `whsec_` but is not base64 after it. */
 export function isBrokenStandardSecret(secret: string): boolean {
   return secret.startsWith(PREFIX) && base64After(secret) === undefined;
 }
