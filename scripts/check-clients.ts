@@ -19,7 +19,7 @@ const folder = path.join(import.meta.dirname, 'check-clients');
 const generated = path.join(folder, 'generated');
 const run = promisify(execFile);
 
-/** What a step may take on a busy machine; the installation is the longest. */
+/** The longest that a step may take on a busy machine; the installation takes the most. */
 const PATIENCE_MS = 300_000;
 
 const GENERATORS = {

@@ -33,7 +33,7 @@ await runScript(USAGE, async (args) => {
   return Number(code ?? 1);
 });
 
-/** As the owner, so that what is made by hand can be used and migrated like everything else. */
+/** As the owner, so that objects made by hand can be used and migrated like all others. */
 async function embeddedEnvironment(dataDir: string): Promise<Record<string, string>> {
   const home = path.join(dataDir, 'postgres');
   const password = await readFile(path.join(home, 'password'), 'utf8').catch(() => undefined);

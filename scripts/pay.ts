@@ -129,7 +129,7 @@ function sign(
   return standard ? signStandardWebhook(event, secret, Date.now()) : signWebhook(event, secret);
 }
 
-/** Shows the whole exchange: the signature is what this script is there to show. */
+/** Shows the whole exchange, because this script exists to show the signature. */
 async function send(client: ServiceClient, webhook: SignedWebhook): Promise<Answer> {
   const answer = await client.call('POST', '/webhooks/payment', { ...webhook, withoutApiKey: true });
   const headers = Object.entries(webhook.headers).map(([name, value]) => paint('dim', `${name}: ${value}`));

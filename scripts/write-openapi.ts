@@ -25,7 +25,7 @@ Exit code: 0 when it is the same, 1 when not, 2 for wrong arguments.
 await runScript(USAGE, async (args) => {
   const { verify } = readArguments(args, { verify: { type: 'boolean', default: false } });
   const document = await buildDocument();
-  // Formatted by the formatter, so it is compared by what it says.
+  // The formatter may lay the file out differently, so compare the content.
   const before = JSON.stringify(JSON.parse(await readFile(COLLECTION, 'utf8')));
   const collection = JSON.parse(before);
   fillExamples(collection.item, JSON.parse(document));

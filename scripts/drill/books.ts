@@ -12,7 +12,7 @@ import {
 import { NO_DRIFT, STOCK_ADDS_UP } from './drill.ts';
 import type { Verdict } from './verdict.ts';
 
-/** What a drill uses of an order. */
+/** The fields of an order that a drill uses. */
 export interface StoredOrder extends Order {
   version: number;
   expires_at: string | null;
@@ -24,7 +24,7 @@ export interface DrillProduct {
   start: number;
 }
 
-/** What a drill uses of GET /inventory/audit. */
+/** The fields of GET /inventory/audit that a drill uses. */
 export interface Audit {
   products: number;
   drift_units: number;
@@ -76,8 +76,8 @@ export class Books {
   }
 
   /**
-   * sold + left = start, where sold is what the orders say that are not canceled.
-   * @returns the orders and what is left, as they were read
+   * sold + left = start, where sold is the sum over the orders that are not canceled.
+   * @returns the orders and the stock left, as they were read
    */
   async checkStock(product: DrillProduct): Promise<{ orders: StoredOrder[]; left: number }> {
     const [orders, { stock: left }] = [await this.ordersOf(product), await this.stockOf(product)];
@@ -94,7 +94,7 @@ export class Books {
     for (const product of this.#products) await this.checkStock(product);
   }
 
-  /** What the service says of itself: every counter is what the ledger and the open orders make it. */
+  /** The service's own audit: every counter equals the sum of the ledger and of the open orders. */
   async checkDrift(): Promise<void> {
     const { body } = expectStatus(await this.#client.call<Audit>('GET', '/inventory/audit'), 200);
     const skus = body.drifts.map(({ sku }) => sku).join(', ');
@@ -106,7 +106,7 @@ export class Books {
     this.#drift = Math.max(this.#drift, body.drift_units);
   }
 
-  /** The last entry. In a shop that goes on after the drill, nobody shall buy what it made. */
+  /** The last entry. In a shop that goes on after the drill, its products must not be for sale. */
   async close(shopGoesOn: boolean): Promise<void> {
     this.#verdict.figures['drift'] = this.#drift;
     if (!shopGoesOn) return;
@@ -121,12 +121,12 @@ function piecesSold({ status, items }: StoredOrder, productId: number): number {
   return items.reduce((sum, item) => sum + (item.product_id === productId ? item.quantity : 0), 0);
 }
 
-/** What tells the orders of one key from all others, whatever the service makes of the key. */
+/** Marks the orders of one key, even where the service ignores the key. */
 export function emailOf(key: string): string {
   return `${key}@drill.example`;
 }
 
-/** What a drill uses of a step of an order's life. */
+/** The fields of an order's transition that a drill uses. */
 export interface HistoryStep {
   to: OrderStatus;
   at: string;

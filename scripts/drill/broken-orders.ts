@@ -36,7 +36,7 @@ export async function placeBroken(
 ): Promise<unknown> {
   const body = request.body as OrderBody;
   const items = body.items ?? [{ product_id: body.product_id ?? 0, quantity: body.quantity ?? 0 }];
-  // The first fault: what is read here may be sold before it is written.
+  // The first fault: stock that is read here may be sold before it is written.
   const early = fault === 'check-outside-lock' ? await readProducts(pool, items, '') : undefined;
   const { status, answer } = await inBrokenTransaction(pool, async (client) => {
     const products = early ?? (await readProducts(client, sorted(items, fault), ' for update'));
@@ -53,7 +53,7 @@ export async function placeBroken(
   return reply.code(status).send(answer);
 }
 
-/** The second fault is that nobody looks at the Idempotency-Key. The third is to lock as the basket has it. */
+/** The second fault ignores the Idempotency-Key. The third locks rows in the order of the basket. */
 function sorted(items: readonly Item[], fault: OrderFault): readonly Item[] {
   return fault === 'unsorted-locks' ? items : items.toSorted((a, b) => a.product_id - b.product_id);
 }

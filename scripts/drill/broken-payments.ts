@@ -28,7 +28,7 @@ export async function applyBroken(
   if (known.rowCount !== 0) return { status: 'already_processed', order_id: orderId };
   const found = await pool.query<{ status: string }>('select status from orders where id = $1', [orderId]);
   const pending = found.rows[0]?.status === 'PENDING';
-  // Many handlers ask the provider what it is about, before they write.
+  // Many handlers ask the provider for details before they write.
   if (fault === 'no-second-check') await sleep(PROVIDER_MS);
   return inBrokenTransaction(pool, async (client) => {
     const isFirst = await remember(client, event);
@@ -56,7 +56,7 @@ async function remember(client: pg.PoolClient, event: EventBody): Promise<boolea
   return rowCount === 1;
 }
 
-/** Moves an order, and gives its stock back when it is canceled, whatever it was before. */
+/** Moves an order, and gives its stock back when it is canceled, from any state. */
 async function moveOrder(
   client: pg.PoolClient,
   orderId: number,

@@ -6,9 +6,9 @@ import { type OrderFault, placeBroken } from './broken-orders.ts';
 import { applyBroken, type PaymentFault } from './broken-payments.ts';
 
 /*
- * What the drills are held against: one handler on the service's own tables, with one fault, chosen by name. Each is a
- * fault that real shops have had, and otherwise does what it should, so that a drill that finds nothing here would find
- * nothing in the service either. It is part of the drills alone; the service has no switch that breaks it.
+ * The control of the drills: one handler on the service's own tables, with one fault, chosen by name. Real shops have
+ * had each of these faults. The rest of the handler is right, so a drill that finds nothing here would find nothing in
+ * the service either. It is part of the drills alone; the service has no switch that breaks it.
  */
 export type Fault = OrderFault | PaymentFault;
 

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 
-/** Not the service's own way to a transaction: that one would try again what deadlocks. */
+/** Not the service's own transaction, which would retry after a deadlock. */
 export async function inBrokenTransaction<T>(
   pool: pg.Pool,
   work: (client: pg.PoolClient) => Promise<T>,

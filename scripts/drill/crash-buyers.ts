@@ -8,7 +8,7 @@ import { paymentEvent } from './double-webhook.ts';
 import { WEBHOOK_SECRET } from './ground.ts';
 import { callUntilAnswered, type Settled } from './persistent-call.ts';
 
-/** What somebody was told of an order, and so relies on. */
+/** An answer that a buyer got about an order, and relies on. */
 export interface Acknowledged {
   id: number;
   status: OrderStatus;
@@ -19,11 +19,11 @@ export interface Acknowledged {
 /** Of so many orders one is paid by webhook, and one canceled. */
 const STEP_EVERY = 4;
 
-/** Buyers who never stop: they order, some pay or cancel, and try again whatever happens to the service. */
+/** Buyers that never stop: they order, some pay or cancel, and they retry through every fault of the service. */
 export class CrashBuyers {
   /** By Idempotency-Key. */
   readonly acknowledged = new Map<string, Acknowledged>();
-  /** Calls that nobody has answered within their deadline, by their keys. */
+  /** Calls without an answer within their deadline, by their keys. */
   readonly unsettled = new Map<string, number>();
   /** Answers that no client should ever get. */
   readonly odd: string[] = [];
@@ -42,7 +42,7 @@ export class CrashBuyers {
     this.#products = products;
   }
 
-  /** Resolves when `stop` was called and everybody has the answer to the last call. */
+  /** Resolves when `stop` was called and every buyer has the answer to the last call. */
   async buy(clients: number): Promise<void> {
     await Promise.all(
       Array.from({ length: clients }, async (_, client) => {
@@ -55,7 +55,7 @@ export class CrashBuyers {
     this.#stopped = true;
   }
 
-  /** Nobody waits for an answer any more. */
+  /** All answers have come. */
   giveUp(): void {
     this.#stopped = true;
     this.#isOver = true;
@@ -67,7 +67,7 @@ export class CrashBuyers {
     this.answeredSince = 0;
   }
 
-  /** Asks once more for what had no answer. */
+  /** Sends the calls without an answer once more. */
   async settle(): Promise<void> {
     for (const [key, n] of this.unsettled) {
       const settled = await this.#persist(() => this.#place(key, n));
@@ -131,7 +131,7 @@ export class CrashBuyers {
   async #cancel(order: Acknowledged): Promise<void> {
     const settled = await this.#persist(() => this.#site.client.call('DELETE', `/orders/${order.id}`));
     const status = settled?.answer.status;
-    // Who asks again, because the answer was lost, may be told that it is canceled already.
+    // A caller that retries after a lost answer may be told that the order is already canceled.
     this.#move(order, 'CANCELED', settled, status === 204 || (wasRepeated(settled) && status === 400));
   }
 

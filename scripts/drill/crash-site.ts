@@ -8,12 +8,12 @@ import { type ServiceProcess, startService } from '../support/service-process.ts
 import type { DrillRun } from './drill.ts';
 import { clientOf, onceQuery, WEBHOOK_SECRET } from './ground.ts';
 
-/** What is killed, from one connection to everything at once. */
+/** The targets of a kill, from one connection to everything at once. */
 export const KILLS = ['backend ended', 'service', 'backend killed', 'PostgreSQL', 'everything'] as const;
 export type Kill = (typeof KILLS)[number];
 
 const DATABASE = 'orders_inventory';
-/** What the service's own connections call themselves. */
+/** The application name of the service's own connections. */
 const SERVICE_CONNECTIONS = "application_name = 'orders-inventory' and datname = current_database()";
 /** One that is at work, if there is one. */
 const ONE_BACKEND = `select pid from pg_stat_activity where ${SERVICE_CONNECTIONS}
@@ -46,12 +46,12 @@ export class CrashSite {
     return new CrashSite(run, env, await startService(children, env));
   }
 
-  /** The service must outlive whatever happens to its database. */
+  /** The service must outlive every fault of its database. */
   get hasEndedByItself(): boolean {
     return this.#service.ended();
   }
 
-  /** Kills, and starts again what nothing else starts again. */
+  /** Kills the target, and restarts it if nothing else does. */
   async kill(what: Kill): Promise<void> {
     switch (what) {
       case 'service':

@@ -9,8 +9,8 @@ import { type Drill, type DrillRun, NO_DRIFT, STOCK_ADDS_UP } from './drill.ts';
 import { Verdict } from './verdict.ts';
 
 /*
- * A round is a kill in the middle of the load, and the recovery from it. Buyers never stop: whoever has no answer sends
- * the same key again. At the end, whatever anybody was told must be what is stored.
+ * A round is a kill in the middle of the load, and the recovery from it. Buyers never stop: a buyer
+ * without an answer sends the same key again. At the end, every answer that a buyer got must agree with the database.
  */
 const PRODUCTS = 5;
 /** More than any run sells. */
@@ -27,10 +27,10 @@ const ALL_SETTLED = 'every key is answered in the end';
 const COMES_BACK = 'back by itself after every kill';
 const LEGAL_ANSWERS = 'no answer but success, 503 or none';
 
-/** Kills that lose what PostgreSQL holds in its memory alone. */
+/** Kills that lose everything that PostgreSQL holds in memory only. */
 const LOSING: readonly Kill[] = ['PostgreSQL', 'everything', 'backend killed'];
 
-/** What can only be told of a service that answers. */
+/** Checks that need a service that answers. */
 const ACCOUNTED = [NOTHING_LOST, NOTHING_DOUBLED, ALL_SETTLED, STOCK_ADDS_UP, NO_DRIFT, LEGAL_ANSWERS];
 
 export const crash: Drill = {

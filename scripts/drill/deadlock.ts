@@ -28,7 +28,7 @@ const BASKETS = [
   [1, 2],
 ];
 
-const NO_DEADLOCK = 'nobody waits in a circle';
+const NO_DEADLOCK = 'no deadlock';
 const ALL_ANSWERED = 'every call is answered as it should be';
 
 export const deadlock: Drill = {
@@ -84,8 +84,8 @@ async function orderAndSettle(
 }
 
 /**
- * Calls until it is answered otherwise than by 503. That is what a caller is told of a deadlock, and of a lock that was
- * waited for too long, as happens on a slow machine. Where PostgreSQL counts the deadlocks, these are told apart.
+ * Calls until the answer is not 503. A caller gets 503 for a deadlock, and for a lock wait that takes too long, as on a
+ * slow machine. Where PostgreSQL counts the deadlocks, the drill tells the two apart.
  * @returns the answer's body, if it is the answer that should come
  */
 async function insist<T>(
@@ -114,7 +114,7 @@ interface Settling {
   webhookSecret: string;
 }
 
-/** What becomes of an order, by turns; the last of them leave it as it is. */
+/** The next step of each order, in turn; the last ones leave the order as it is. */
 function stepsAfter(site: ServiceClient, { id, total, turn, webhookSecret }: Settling) {
   const cancel = { expected: 204, step: (): Promise<Answer> => site.call('DELETE', `/orders/${id}`) };
   const to = (status: string) => ({

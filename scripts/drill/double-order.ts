@@ -10,7 +10,7 @@ import { Verdict } from './verdict.ts';
 
 /*
  * A round is a few keys, each used by a crowd at once, at both instances. In some rounds one of them is killed in the
- * middle: whoever has no answer sends the same key again, to whichever instance, and the one that comes back must still
+ * middle: a buyer without an answer sends the same key again, to either instance, and the restarted one must still
  * know every key.
  */
 const KEYS = 10;
@@ -144,11 +144,11 @@ function judgeAnswers(verdict: Verdict, keys: readonly string[], answers: readon
       others === 0,
       () => `${others} callers with the key ${key} were not: ${odd?.answer.text ?? 'no answer'}`,
     );
-    // The order of its key, in the same words, for everybody.
+    // Every caller must get the order of its key, in the same words.
     const bodies = new Set(known.map(({ answer }) => answer.text));
     verdict.expect(ONE_ORDER, bodies.size === 1, () => `${bodies.size} answers to the key ${key}`);
     const firsts = known.filter(({ answer }) => !answer.headers.has('idempotency-replayed')).length;
-    // Who was cut off may have been the first.
+    // A caller that was cut off may have been the first.
     const cutOff = settled.some((each) => each === undefined || each.tries > 1);
     verdict.expect(
       ONE_ORDER,

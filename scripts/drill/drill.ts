@@ -5,10 +5,10 @@ import type { Verdict } from './verdict.ts';
 
 /** One drill: an attack on one promise of the service, and the account that it must give afterwards. */
 export interface Drill {
-  /** What it does, in one line. */
+  /** Describes the drill in one line. */
   title: string;
   defaults: { rounds: number; clients: number };
-  /** What it does that no service of somebody else may suffer; undefined when it does nothing of the kind. */
+  /** The harm it does, which forbids it on a service that it did not start; undefined when it does none. */
   needsOwnService?: string;
   /**
    * The drill against something that is broken on purpose. It must find the named promise broken, or else it could not
@@ -22,14 +22,14 @@ export interface Drill {
 export interface DrillRun {
   options: DrillOptions;
   clients: number;
-  /** Whatever the run opens; closed in reverse when it ends, however it ends. */
+  /** Resources of the run, closed in reverse order when it ends, however it ends. */
   opened: ClosingStack;
   children: Children;
   /** Counts from 1, for as long as there are rounds or time. */
   rounds(): Iterable<number>;
-  /** What is going on; the latest is shown each second. */
+  /** Reports progress; the latest report is shown each second. */
   progress(text: string): void;
-  /** What a person should see in any case. */
+  /** Prints a line that a person should always see. */
   note(text: string): void;
 }
 

@@ -12,7 +12,7 @@ import { Verdict } from './verdict.ts';
 
 /*
  * A round is a product that is sold out, by orders that are all about to expire. Most of them are paid at about that
- * moment, at either instance, while others want to buy; when all are over, what was not paid must be for sale at once.
+ * moment, at either instance, while others want to buy. Once all have expired, unpaid stock must be for sale at once.
  *
  * ORDER_TTL_MINUTES counts minutes, so the drill moves expires_at of its own orders in the database that it made.
  */
@@ -26,7 +26,7 @@ const LEAD_MS = 200;
 /** Payments come between so much before the expiry and so much after it; they take some of that time themselves. */
 const EARLY_MS = 150;
 const LATE_MS = 30;
-/** Buyers who look again and again whether there is something to be had. */
+/** Buyers that try again and again to buy something. */
 const BUYERS = 4;
 
 const ONE_ENDING = 'each order ends in exactly one legal way';
@@ -94,8 +94,8 @@ async function sellOut(
 }
 
 /**
- * The moment of each expiry by this process's clock, by the order's id. The database's clock decides; what this one is
- * ahead of it, or behind, is taken into account.
+ * The moment of each expiry by this process's clock, by the order's id. The database's clock decides, so the difference
+ * between the two clocks is taken into account.
  */
 async function shortenLives(own: OwnGround, orders: readonly StoredOrder[]): Promise<Map<number, number>> {
   const rows = await own.query<{ id: string; in_ms: number }>(
@@ -129,7 +129,7 @@ async function until(moment: number): Promise<void> {
 
 interface Payment {
   order: StoredOrder;
-  /** None for an order that nobody pays. */
+  /** None for an order that is never paid. */
   answers: Answer<{ status?: string } | undefined>[];
 }
 

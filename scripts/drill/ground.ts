@@ -7,14 +7,14 @@ import { type ServiceProcess, startService } from '../support/service-process.ts
 import type { Fault } from './broken-server.ts';
 import type { DrillRun } from './drill.ts';
 
-/** What a drill runs on. */
+/** The service and the database that a drill runs on. */
 export interface Ground {
-  /** The service: what the drill reads and checks is always its answer. */
+  /** The service: the drill reads and checks its answers only. */
   services: readonly ServiceClient[];
   /** Where the attack goes: the services, or under --control the handlers that are broken on purpose. */
   attacked: readonly ServiceClient[];
   webhookSecret: string;
-  /** Undefined for a service that somebody else started. */
+  /** Undefined for a service that the drill did not start. */
   own: OwnGround | undefined;
 }
 
@@ -30,7 +30,7 @@ export interface OwnGround {
 }
 
 export interface GroundOptions {
-  /** What the attacked handlers do wrong under --control. */
+  /** The faults of the attacked handlers under --control. */
   fault: Fault;
   /** Settings of the services. */
   env?: Record<string, string>;

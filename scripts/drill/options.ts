@@ -8,7 +8,7 @@ export interface DrillOptions {
   rounds: number | undefined;
   seconds: number | undefined;
   clients: number | undefined;
-  /** A service that somebody else started; undefined: the drill starts its own. */
+  /** The address of a running service; undefined: the drill starts its own. */
   target: ScriptEnvironment | undefined;
   /** An administrator's URL of a PostgreSQL to make a scratch database on; undefined: an embedded one. */
   databaseUrl: string | undefined;

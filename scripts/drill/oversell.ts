@@ -7,8 +7,9 @@ import { answerTo, describe } from './persistent-call.ts';
 import { Verdict } from './verdict.ts';
 
 /*
- * A round is one product with few pieces and a crowd that wants it. In every other round all want one piece, so that it
- * is known how many must win; in the others they want up to three, and then nobody may be refused what is still there.
+ * A round is one product with few pieces and a crowd that wants it. In every other round each buyer wants one
+ * piece, so that the number of winners is known. In the others they want up to three, and no buyer may be refused stock
+ * that is still there.
  */
 const PIECES = 20;
 const BUYERS_PER_CLIENT = 4;
@@ -34,7 +35,7 @@ export const oversell: Drill = {
     for (const round of run.rounds()) {
       const quantityOf = round % 2 === 1 ? () => 1 : (buyer: number) => 1 + (buyer % 3);
       const product = await books.createProduct(PIECES);
-      // The audit goes on beside the race: what it reads is one moment, and adds up at every moment.
+      // The audit runs beside the race: it reads one snapshot, and the books add up at every moment.
       const [purchases] = await Promise.all([
         race(run, ground.attacked, { productId: product.id, quantityOf }),
         books.checkDrift(),
@@ -86,7 +87,7 @@ function judge(verdict: Verdict, purchases: readonly Purchase[], left: number): 
     verdict.expect(ALL_ANSWERED, legal, () => describe(purchase));
   }
   const smallest = Math.min(...quantities(purchases, 409));
-  // Nothing comes back in a race, so what is left at its end was there at every refusal.
+  // No stock comes back in a race, so the stock left at its end was there at every refusal.
   verdict.expect(
     AS_MANY_WIN,
     left < smallest,

@@ -31,18 +31,18 @@ export async function callUntilAnswered<T>(
     const answer = await answerTo(call(tries));
     if (!asksToTryAgain(answer)) return { answer, tries };
     if (performance.now() > giveUpAt || isOver()) return undefined;
-    // Spread, or all of those who were cut off together would come back together.
+    // Spread, or all callers that were cut off together would come back together.
     await sleep(pauseMs * (0.5 + Math.random()));
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
   }
 }
 
-/** The answer to a call that is made once; where there is none, status 0 and what happened instead. */
+/** The answer to a call that is made once; without an answer, status 0 and the error. */
 export async function answerTo<T>(call: Promise<Answer<T>>): Promise<Answer<T>> {
   return call.catch((error: unknown) => {
     if (!(error instanceof ServiceFailure)) throw error;
     const request = { method: '', url: '', body: undefined };
-    // Nobody reads the body of an answer that has not the status of one.
+    // No caller reads the body of an answer with status 0.
     const body = undefined as T;
     return { request, status: 0, headers: new Headers(), text: error.message, body, durationMs: 0 };
   });

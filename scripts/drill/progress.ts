@@ -2,7 +2,7 @@ import { paint } from '../support/terminal.ts';
 
 const SHOWN_EACH_MS = 1000;
 
-/** The lines of a run: what is going on, each second the latest of it. */
+/** The progress lines of a run: the latest one each second. */
 export class Progress {
   readonly #out: NodeJS.WriteStream;
   readonly #startedAt = performance.now();

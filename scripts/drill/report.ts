@@ -2,7 +2,7 @@ import { paint, table } from '../support/terminal.ts';
 import type { Drill } from './drill.ts';
 import type { KeptPromise, Verdict } from './verdict.ts';
 
-/** What a run came to, as `--json` prints it. */
+/** The result of a run, as `--json` prints it. */
 export interface Report {
   drill: string;
   control: boolean;
@@ -23,7 +23,7 @@ export function toReport(
   return { drill: name, control, passed, seconds: Math.round(seconds * 10) / 10, promises, figures };
 }
 
-/** For people: the table of promises, what broke them, and one sentence. */
+/** For people: the table of promises with their breaches, and one sentence. */
 export function describeReport(report: Report, { control }: Drill): string {
   const marked = report.promises.map(({ held, breaches, ...kept }) => ({
     ...kept,

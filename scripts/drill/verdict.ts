@@ -8,7 +8,7 @@ export interface KeptPromise {
   examples: string[];
 }
 
-/** What a drill finds: each of its promises with what broke it, and what was counted on the way. */
+/** The findings of a drill: each promise with its breaches, and the figures counted on the way. */
 export class Verdict {
   readonly figures: Record<string, number> = {};
   readonly #promises: Map<string, { breaches: number; examples: string[] }>;

@@ -3,13 +3,13 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { readEnvironment as addEnvFile } from '../../src/config.ts';
 import { StartupError } from '../../src/lib/startup-error.ts';
 
-/** What ends a script with its message alone, without a stack: one sentence that a person can act on. */
+/** An error that ends a script with its message alone, without a stack: one sentence that a person can act on. */
 export class ScriptFailure extends Error {
   override readonly name: string = 'ScriptFailure';
   readonly exitCode: number = 1;
 }
 
-/** What a person got wrong on the command line or in the environment. */
+/** A mistake on the command line or in the environment. */
 export class UsageError extends ScriptFailure {
   override readonly name = 'UsageError';
   override readonly exitCode = 2;

@@ -4,7 +4,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
-/** The service gets 10 s to close, by its own promise; what takes longer is killed. */
+/** The service promises to close within 10 s; a child that takes longer is killed. */
 const STOP_TIMEOUT_MS = 11_000;
 
 /** Every process that a script starts; `stopAll` ends them, and then none can be started any more. */
@@ -12,7 +12,7 @@ export class Children {
   readonly #running = new Set<ChildProcess>();
   #closed = false;
 
-  /** A module of ours, run the way that the script itself is. */
+  /** Runs a module of this project in the way that the script itself runs. */
   fork(module: URL, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
     this.#requireOpen();
     const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as ['ignore', 'ignore', 'pipe', 'ipc'];
@@ -41,7 +41,7 @@ export class Children {
     options: { env: Record<string, string>; cwd: string; output: 'pipe' | 'none' },
   ): ChildProcess {
     this.#requireOpen();
-    // A real file and not 'ignore': what logs to it does the work of writing.
+    // A real file and not 'ignore': the child then does the work of writing its log.
     const sink = options.output === 'none' ? openSync(os.devNull, 'w') : undefined;
     try {
       const { env, cwd } = options;
@@ -78,7 +78,7 @@ export class Children {
   }
 }
 
-/** Nothing of the caller's settings reaches what is started: it runs with its defaults. */
+/** Children get none of the caller's settings: they run with their defaults. */
 function bareEnvironment(more: Record<string, string>): Record<string, string> {
   const kept = ['PATH', 'HOME', 'SystemRoot', 'TEMP', 'TMPDIR'].flatMap((name) => {
     const value = process.env[name];

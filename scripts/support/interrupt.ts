@@ -1,13 +1,13 @@
 import type { ClosingStack } from '../../src/lib/shutdown.ts';
 
-/** What has not closed by then is left to the operating system. */
+/** Resources still open after this time are left to the operating system. */
 const CLOSE_TIMEOUT_MS = 30_000;
 /** Under npm, one Ctrl-C arrives from the terminal and again from npm. */
 const SAME_SIGNAL_MS = 1000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Runs work and closes what it opened, however it ends. A signal ends the process, with exit code 130, once everything
+ * Runs work and closes its resources, however it ends. A signal ends the process, with exit code 130, once everything
  * is closed.
  */
 export async function closeAfter<T>(opened: ClosingStack, start: () => Promise<T>): Promise<T> {
@@ -25,7 +25,7 @@ export async function closeAfter<T>(opened: ClosingStack, start: () => Promise<T
     interruptedAt = performance.now();
     process.stderr.write('\nEnding …\n');
     setTimeout(() => process.exit(130), CLOSE_TIMEOUT_MS).unref();
-    // What the work opens while it is being closed is closed once it has noticed that its ground is gone.
+    // Resources that the work opens while closing runs are closed once the work has failed.
     void opened
       .closeAll()
       .catch(() => undefined)
@@ -36,7 +36,7 @@ export async function closeAfter<T>(opened: ClosingStack, start: () => Promise<T
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);
   await settled;
-  // Whatever an interrupted run comes to is no result; the process ends when everything is closed.
+  // An interrupted run has no result; the process ends when everything is closed.
   if (interruptedAt !== undefined) return new Promise<never>(() => undefined);
   for (const signal of SIGNALS) process.removeListener(signal, interrupt);
   await opened.closeAll();

@@ -20,7 +20,7 @@ export interface Postgres {
 /**
  * A PostgreSQL to make databases of one's own on.
  * @param given an administrator's URL; without it, an embedded one is started, and is gone when the script ends
- * @param script names what is made
+ * @param script names the database and its files
  */
 export async function openPostgres(
   opened: ClosingStack,
@@ -55,7 +55,7 @@ async function startOwn(opened: ClosingStack, script: string): Promise<{ url: st
   return { url: server.adminUrl, dataDir: server.dataDir };
 }
 
-/** A DATA_DIR for an embedded PostgreSQL, deleted when the script ends; stop what uses it before. */
+/** A DATA_DIR for an embedded PostgreSQL, deleted when the script ends; stop its users before. */
 export async function makeDataFolder(opened: ClosingStack, script: string): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), `orders-inventory-${script}-`));
   opened.add(async () => {

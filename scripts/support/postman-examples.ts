@@ -1,6 +1,6 @@
 /*
  * The saved examples of the Postman collection, made of the examples of the OpenAPI document: one a request, of the
- * status that its test expects. So what Postman shows for a request is what the document says of it.
+ * status that its test expects. So Postman shows the document's own example for each request.
  */
 export interface PostmanItem {
   name: string;

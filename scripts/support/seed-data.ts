@@ -8,7 +8,7 @@ export interface SeedProduct {
   active: boolean;
 }
 
-/** What becomes of an order after it was placed; `mark-paid` is staff, `pay` the payment provider. */
+/** The steps of an order after it was placed; `mark-paid` is staff, `pay` the payment provider. */
 export type SeedStep = 'pay' | 'mark-paid' | 'ship' | 'cancel' | 'fail' | 'refund';
 
 /** A customer and the items together tell one seeded order from another, so no two may be alike. */

@@ -14,7 +14,7 @@ import { signWebhook } from './sign-webhook.ts';
 
 /*
  * Puts products and orders into a shop, once: a product is known by its SKU, an order by its customer and items. A run
- * that was broken off is finished by the next, and what people have done since stays done.
+ * that was broken off is finished by the next one, and changes that people have made since are kept.
  */
 
 interface Seeded {
@@ -81,7 +81,7 @@ const ways: Record<SeedStep, { to: OrderStatus; eventType?: string }> = {
   refund: { to: 'CANCELED', eventType: 'payment.refunded' },
 };
 
-/** Takes the steps that are left from where the order stands; none, when somebody has led it elsewhere. */
+/** Takes the steps that are left from the order's state; none, when another caller has moved it elsewhere. */
 async function takeSteps(shop: Shop, placed: Order, steps: readonly SeedStep[]): Promise<Order> {
   const way = ['PENDING', ...steps.map((step) => ways[step].to)];
   const at = way.indexOf(placed.status);

@@ -5,7 +5,7 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 export type OrderStatus = 'PENDING' | 'PAID' | 'SHIPPED' | 'CANCELED';
 
-/** What the scripts use of a product. */
+/** The fields of a product that the scripts use. */
 export interface Product {
   id: number;
   sku: string;
@@ -16,7 +16,7 @@ export interface Product {
   active: boolean;
 }
 
-/** What the scripts use of an order. */
+/** The fields of an order that the scripts use. */
 export interface Order {
   id: number;
   status: OrderStatus;
@@ -25,7 +25,7 @@ export interface Order {
   customer_email: string | null;
 }
 
-/** An answer together with its request, so that whoever is surprised by it can show both. */
+/** An answer together with its request, so that an error message can show both. */
 export interface Answer<T = unknown> {
   request: { method: string; url: string; body: string | undefined };
   status: number;
@@ -57,7 +57,7 @@ export interface CallOptions {
   /** Sent as JSON; a string is sent as it is. */
   body?: unknown;
   headers?: Record<string, string>;
-  /** True for what a payment provider sends: it has the webhook secret, and no key. */
+  /** True for calls of a payment provider, which has the webhook secret and no API key. */
   withoutApiKey?: boolean;
 }
 
@@ -107,7 +107,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** fetch says only "fetch failed"; what happened is in its cause. */
+/** fetch says only "fetch failed"; the reason is in its cause. */
 function reasonOf(error: unknown): string {
   const { name, message, cause } = error as Error & { cause?: { code?: string; message?: string } };
   if (name === 'TimeoutError') return `nothing came within ${ANSWER_TIMEOUT_MS / 1000} s; check BASE_URL`;

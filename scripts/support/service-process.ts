@@ -13,7 +13,7 @@ const START_TIMEOUT_MS = 60_000;
 export interface ServiceProcess {
   url: string;
   pid: number;
-  /** Whether its process is over, for whatever reason. */
+  /** Whether its process has ended, for any reason. */
   ended(): boolean;
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -38,7 +38,7 @@ export async function startService(
   const chosen = port ?? (await freePort());
   const child = children.spawn(process.execPath, [entry], {
     env: { ...env, PORT: String(chosen) },
-    // Not the project's own folder: a .env in it is a person's, not ours.
+    // Not the project's own folder: a person may have a .env there.
     cwd: os.tmpdir(),
     output: 'none',
   });

@@ -13,7 +13,7 @@ export interface PaymentEvent {
   payment_method?: string;
 }
 
-/** What is sent: the signature holds for these bytes only, so nothing may write the body again. */
+/** The request to send: the signature holds for these bytes only, so the body must not be serialised again. */
 export interface SignedWebhook {
   body: string;
   headers: Record<string, string>;

@@ -14,7 +14,7 @@ import { signWebhook } from './sign-webhook.ts';
 import type { StepResult } from './smoke-steps.ts';
 
 /*
- * What each step of the smoke test asks, and what it takes for right. Every check throws UnexpectedAnswer, which shows
+ * The calls of each step of the smoke test, with the answers it accepts. Every check throws UnexpectedAnswer, which shows
  * the request and its answer.
  */
 
@@ -84,7 +84,7 @@ export async function checkPaid(client: ServiceClient, { id }: Order): Check<voi
   return { note: 'PENDING, then PAID', value: undefined };
 }
 
-/** What is on hand was received, what is reserved is this order's, and that is what is stored. */
+/** The stock on hand was received, this order reserves a part, and the stored counters agree. */
 export async function checkLedger(client: ServiceClient, { id }: Product, order: Order): Check<void> {
   const answer = expectStatus(await client.call('GET', `/products/${id}/stock/explain`), 200);
   expectFields(answer, {

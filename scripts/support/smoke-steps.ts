@@ -1,6 +1,6 @@
 import { paint } from './terminal.ts';
 
-/** What a step found out: a note for its line, and what the steps after it go on with. */
+/** The result of a step: a note for its line, and the values that later steps use. */
 export interface StepResult<T> {
   note: string;
   value: T;
