@@ -106,7 +106,7 @@ module.exports = {
           '^src/orders/(order-state|decide-order)\\.ts$',
           '^src/payments/(payment-rules|webhook-signature|payment-exception|inbox)\\.ts$',
           '^src/idempotency/fingerprint\\.ts$',
-          '^src/inventory/stock-change\\.ts$',
+          '^src/inventory/stock-book\\.ts$',
           '^src/lib/(money|cursor|versions|page|instant)\\.ts$',
         ],
       },

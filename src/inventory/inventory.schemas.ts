@@ -16,7 +16,7 @@ import {
   Timestamp,
   PeriodEnd,
 } from '../http/schemas.ts';
-import { movementKinds, STOCK_MAX } from './stock-change.ts';
+import { movementKinds, STOCK_MAX } from './stock-book.ts';
 
 const tags = ['Inventory'];
 

@@ -5,7 +5,7 @@ import { hasEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { Caller } from '../lib/caller.ts';
-import { validationFailed } from '../lib/errors.ts';
+import { AppError, validationFailed } from '../lib/errors.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { tellOfProduct } from '../products/product-events.ts';
@@ -13,8 +13,8 @@ import { lockProduct } from '../products/product.repository.ts';
 import { countersOf, type Product, productNotFound } from '../products/product.ts';
 import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from './movement.ts';
 import { type LedgerSums, listHolders, listMovements, sumLedger } from './movement.repository.ts';
-import { type Adjustment, changeByDelta } from './stock-change.ts';
-import { writeStockChange } from './stock.repository.ts';
+import { type Adjustment, bookOf } from './stock-book.ts';
+import { writeStockReturning } from './stock.repository.ts';
 
 /** An answer to read by eye; `GET /orders?product_id=` has the rest. */
 const ORDERS_LISTED_MAX = 100;
@@ -85,9 +85,11 @@ async function adjustStock(
   adjustment: Adjustment,
   caller: Caller,
 ): Promise<AdjustedStock> {
-  const change = changeByDelta(countersOf(before), adjustment, caller);
-  if (change instanceof Error) throw change;
-  const movement = await writeStockChange(tx, change);
+  const book = bookOf(countersOf(before));
+  const change = book.adjust(before.id, adjustment, caller);
+  if (change instanceof AppError) throw change;
+  const [movement] = await writeStockReturning(tx, book);
+  if (movement === undefined) throw new Error('the insert of a movement returned no row');
   // What the statement has made of the row is known; reading it again would only keep the lock for longer.
   const product: Product = {
     ...before,

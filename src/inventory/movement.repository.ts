@@ -5,7 +5,7 @@ import type { DB } from '../db/schema.ts';
 import type { Db } from '../db/types.ts';
 import type { PageRequest } from '../lib/page.ts';
 import type { Movement, MovementFilter } from './movement.ts';
-import type { MovementKind } from './stock-change.ts';
+import type { MovementKind } from './stock-book.ts';
 
 const columns = [
   'id',

@@ -1,4 +1,4 @@
-import type { MovementKind } from './stock-change.ts';
+import type { MovementKind } from './stock-book.ts';
 
 /** One line of the ledger, as callers see it. */
 export interface Movement {

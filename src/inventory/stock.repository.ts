@@ -2,35 +2,36 @@ import { type RawBuilder, sql } from 'kysely';
 
 import type { Db, Tx } from '../db/types.ts';
 import type { Movement } from './movement.ts';
-import type { StockChange, StockCounters } from './stock-change.ts';
+import { StockBook, type StockChange, type StockCounters } from './stock-book.ts';
 
 /** A product's row as it stands under the lock, money in cents. */
 export interface LockedProduct extends StockCounters {
-  sku: string;
-  priceCents: number;
-  active: boolean;
+  readonly sku: string;
+  readonly priceCents: number;
+  readonly active: boolean;
 }
 
 /**
- * Locks products in one statement, in the order of their ids, whatever order they were asked for: two baskets that
- * share products then wait for each other and never in a circle. Ids that are not there are missing from the map.
+ * Locks products in one statement, in the order of their ids, whatever order they were asked for, so that two baskets
+ * that share products wait for each other and cannot deadlock. Ids that do not exist are missing from the book.
  */
-export async function lockProducts(tx: Tx, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
-  return toMap(await selectStock(tx, ids).orderBy('id').forUpdate().execute());
+export async function lockStock(tx: Tx, ids: readonly number[]): Promise<StockBook<LockedProduct>> {
+  return new StockBook(toMap(await selectStock(tx, ids).orderBy('id').forUpdate().execute()));
 }
 
 /**
- * Locks those of the products that nobody else holds at this moment, and waits for none; the others are missing from the
- * map. Who holds products already may only take more of them this way: waiting for one out of the order of the ids is
- * how a circle begins. What this transaction holds itself is never skipped, and is read as it stands now.
+ * Locks those of the products that no other transaction holds at this moment, and waits for none; the others are missing
+ * from the book. A transaction that holds products already may only lock more of them this way, because waiting for one
+ * out of the order of the ids can deadlock. Its own locks are never skipped, and their rows are read as they stand now.
  */
-export async function lockFreeProducts(tx: Tx, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
-  return toMap(await selectStock(tx, ids).orderBy('id').forUpdate().skipLocked().execute());
+export async function lockFreeStock(tx: Tx, ids: readonly number[]): Promise<StockBook<LockedProduct>> {
+  return new StockBook(toMap(await selectStock(tx, ids).orderBy('id').forUpdate().skipLocked().execute()));
 }
 
-/** The same rows without a lock: good for a preview, and for nothing that is written. */
-export async function findStock(db: Db, ids: readonly number[]): Promise<Map<number, LockedProduct>> {
-  return toMap(await selectStock(db, ids).execute());
+/** Those of the ids that products have. No lock is taken. */
+export async function findProductIds(db: Db, ids: readonly number[]): Promise<number[]> {
+  const rows = await db.selectFrom('products').select('id').where('id', '=', anyOf(ids)).execute();
+  return rows.map(({ id }) => id);
 }
 
 function selectStock(db: Db, ids: readonly number[]) {
@@ -38,62 +39,51 @@ function selectStock(db: Db, ids: readonly number[]) {
     .selectFrom('products')
     .select(['id', 'sku', 'on_hand as onHand', 'reserved', 'active'])
     .select(sql<number>`(price * 100)::bigint`.as('priceCents'))
-    .where('id', '=', sql<number>`any(${sql.val(ids)}::bigint[])`);
+    .where('id', '=', anyOf(ids));
+}
+
+function anyOf(ids: readonly number[]) {
+  return sql<number>`any(${sql.val(ids)}::bigint[])`;
 }
 
 function toMap(rows: readonly LockedProduct[]): Map<number, LockedProduct> {
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-/**
- * Writes changes of stock and their movements, in one statement. The products must be locked by this transaction: the
- * counters after each change were computed from the locked rows, and the last one of a product is what is stored.
- * A transaction raises a product's version once, however many changes it makes.
- * @param writtenLater products whose counters the transaction goes on to change: for these, only movements are written
- */
-export async function writeStockChanges(
-  tx: Tx,
-  changes: readonly StockChange[],
-  writtenLater: ReadonlySet<number> = new Set(),
-): Promise<void> {
-  if (changes.length === 0) return;
-  await changeStatement(changes, writtenLater).execute(tx);
+/** Writes a book, its counters and its movements, in one statement. To be called once a transaction. */
+export async function writeStock(tx: Tx, book: StockBook): Promise<void> {
+  if (book.changes.length === 0) return;
+  await bookStatement(book).execute(tx);
 }
 
-/** Writes one change, and returns its movement as it is stored. */
-export async function writeStockChange(tx: Tx, change: StockChange): Promise<Movement> {
+/** Writes a book, and returns its movements as they are stored. */
+export async function writeStockReturning(tx: Tx, book: StockBook): Promise<Movement[]> {
   const { rows } = await sql<Movement>`
-    ${changeStatement([change])}
+    ${bookStatement(book)}
     returning id, product_id, kind, delta, on_hand_after, reserved_after, order_id, actor, request_id, reason, note,
               created_at
   `.execute(tx);
-  const [movement] = rows;
-  if (movement === undefined) throw new Error('the insert of a movement returned no row');
-  return movement;
+  return rows;
 }
 
-function changeStatement(
-  changes: readonly StockChange[],
-  writtenLater: ReadonlySet<number> = new Set(),
-): RawBuilder<unknown> {
-  const last = new Map(changes.map((change) => [change.productId, change]));
-  const counters = [...last.values()].filter(({ productId }) => !writtenLater.has(productId));
+function bookStatement(book: StockBook): RawBuilder<unknown> {
+  const counters = book.changedCounters();
   return sql`
     with changed as (
       update products p
          set on_hand = c.on_hand, reserved = c.reserved, version = p.version + 1, updated_at = now()
         from unnest(
-          ${counters.map((c) => c.productId)}::bigint[],
-          ${counters.map((c) => c.onHandAfter)}::bigint[],
-          ${counters.map((c) => c.reservedAfter)}::bigint[]
+          ${counters.map((c) => c.id)}::bigint[],
+          ${counters.map((c) => c.onHand)}::bigint[],
+          ${counters.map((c) => c.reserved)}::bigint[]
         ) as c (id, on_hand, reserved)
        where p.id = c.id
     )
-    ${movementInsert(changes)}
+    ${movementInsert(book.changes)}
   `;
 }
 
-/** Writes movements alone, for counters that the caller has written itself. */
+/** Writes movements alone, where the caller's own statement writes the counters of the book. */
 export async function insertMovements(tx: Tx, changes: readonly StockChange[]): Promise<void> {
   if (changes.length === 0) return;
   await movementInsert(changes).execute(tx);

@@ -1,4 +1,4 @@
-import { InsufficientStock, sellable } from '../inventory/stock-change.ts';
+import { InsufficientStock, sellable } from '../inventory/stock-book.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import { AppError } from '../lib/errors.ts';
 import { centsToDecimal, centsToNumber, MAX_AMOUNT, totalCents } from '../lib/money.ts';
@@ -15,15 +15,15 @@ export interface AcceptedOrder {
 }
 
 /**
- * Decides one order on products as they stand: all of it or nothing. Pure; the caller holds the locks.
- * An unknown product is told before an inactive one, and that before missing stock; a total that no column holds,
- * or that is not the expected one, comes last.
+ * Decides one order on products as they stand: all of it or nothing. Pure; the caller holds the locks. An unknown product
+ * is refused before an inactive one, and that before missing stock; a total that no column holds, or that is not the
+ * expected one, comes last.
  * @returns the refusal product_not_found, product_inactive, insufficient_stock, total_out_of_range or total_changed, if
  * there is one
  */
 export function decideOrder(
   order: NewOrder,
-  products: ReadonlyMap<number, LockedProduct>,
+  products: Pick<ReadonlyMap<number, LockedProduct>, 'get'>,
 ): AcceptedOrder | AppError {
   const lines: OrderLine[] = [];
   for (const { productId, quantity } of order.items) {

@@ -1,7 +1,8 @@
 import { isLockTimeout } from '../db/pg-errors.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
-import { type LockedProduct, lockFreeProducts } from '../inventory/stock.repository.ts';
+import type { StockBook } from '../inventory/stock-book.ts';
+import { type LockedProduct, lockFreeStock, writeStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import {
@@ -11,7 +12,14 @@ import {
   findLongestOverdue,
   lockOverdueHolds,
 } from './expire-orders.repository.ts';
-import { applyTransitions, type Transition } from './order-transition.ts';
+import {
+  applyTransitions,
+  moveStock,
+  type PlannedTransition,
+  planTransition,
+  type Transition,
+  writeTransitions,
+} from './order-transition.ts';
 import type { Order } from './order.ts';
 
 /*
@@ -83,8 +91,8 @@ async function sweepBatch(db: Db): Promise<{ claimed: number; expired: number }>
     // Somebody holds a product for longer than that: only the orders that hold some of it are left for later.
     return inTransaction(db, async (tx) => {
       const claimed = await claimOverdue(tx, SWEEP_BATCH);
-      const products = await lockFreeProducts(tx, productsOf(claimed));
-      const orders = claimed.filter((order) => holdsOnly(order, products));
+      const free = await lockFreeStock(tx, productsOf(claimed));
+      const orders = claimed.filter((order) => holdsOnly(order, free));
       await expireAll(tx, orders);
       return { claimed: claimed.length, expired: orders.length };
     });
@@ -102,15 +110,15 @@ function productsOf(orders: readonly Order[]): number[] {
   return [...new Set(orders.flatMap(({ items }) => items.map(({ product_id }) => product_id)))];
 }
 
-function holdsOnly({ items }: Order, products: ReadonlyMap<number, LockedProduct>): boolean {
-  return items.every(({ product_id }) => products.has(product_id));
+function holdsOnly({ items }: Order, book: StockBook): boolean {
+  return items.every(({ product_id }) => book.has(product_id));
 }
 
 export interface ReleasedHolds {
-  /** To be expired by the same transaction (`expiryOf`), once it is known what else happens to their products. */
-  orders: Order[];
-  /** The locked products, with the stock of those orders released; it is not written yet. */
-  products: Map<number, LockedProduct>;
+  /** To be written by the same transaction (`writeTransitions`). */
+  expiries: PlannedTransition[];
+  /** A new book of the locked products, in which the stock of those orders is released. */
+  book: StockBook<LockedProduct>;
   /** Products of which more may be overdue, that could not be had without waiting. */
   productsLeft: Set<number>;
 }
@@ -126,20 +134,18 @@ export interface ReleasedHolds {
 export async function releaseOverdueHolds(
   tx: Tx,
   short: ReadonlySet<number>,
-  lockedIds: Iterable<number>,
+  lockedIds: readonly number[],
 ): Promise<ReleasedHolds | undefined> {
   const claimed = await claimOverdueHolds(tx, [...short], HOLDS_MAX);
   const { productsLeft } = claimed;
   if (claimed.orders.length === 0 && productsLeft.size === 0) return undefined;
-  const products = await lockFreeProducts(tx, [...new Set([...lockedIds, ...productsOf(claimed.orders)])]);
-  const orders = claimed.orders.filter((order) => holdsOnly(order, products));
-  for (const { product_id, quantity } of orders.flatMap(({ items }) => items)) {
-    const product = products.get(product_id);
-    if (product !== undefined) product.reserved -= quantity;
-  }
+  const book = await lockFreeStock(tx, [...new Set([...lockedIds, ...productsOf(claimed.orders)])]);
+  const orders = claimed.orders.filter((order) => holdsOnly(order, book));
+  const expiries = orders.map((order) => planTransition(expiryOf(order)));
+  moveStock(book, expiries);
   for (const id of productsOf(claimed.orders.filter((order) => !orders.includes(order))))
     productsLeft.add(id);
-  return { orders, products, productsLeft };
+  return { expiries, book, productsLeft };
 }
 
 /**
@@ -161,8 +167,10 @@ export async function expireFreeHolds(
   tx: Tx,
   productIds: readonly number[],
 ): Promise<{ expired: number; productsLeft: ReadonlySet<number> }> {
-  const { orders = [], productsLeft = new Set<number>() } =
-    (await releaseOverdueHolds(tx, new Set(productIds), [])) ?? {};
-  await expireAll(tx, orders);
-  return { expired: orders.length, productsLeft };
+  const released = await releaseOverdueHolds(tx, new Set(productIds), []);
+  if (released === undefined) return { expired: 0, productsLeft: new Set() };
+  const { expiries, book, productsLeft } = released;
+  await writeStock(tx, book);
+  await writeTransitions(tx, expiries);
+  return { expired: expiries.length, productsLeft };
 }

@@ -3,7 +3,7 @@ import { inTransaction } from '../db/transaction.ts';
 import type { Db } from '../db/types.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import type { Metrics } from '../lib/metrics.ts';
-import { InsufficientStock } from '../inventory/stock-change.ts';
+import { InsufficientStock } from '../inventory/stock-book.ts';
 import { expireFreeHolds, expireOverdueHolds } from './expire-orders.ts';
 import type { OrderPlacer } from './order-placer.ts';
 

@@ -1,8 +1,8 @@
 import type { Tx } from '../db/types.ts';
 import { insertEvents } from '../events/event.repository.ts';
 import type { NewEvent } from '../events/event.ts';
-import { changeForOrder, type StockChange } from '../inventory/stock-change.ts';
-import { type LockedProduct, lockProducts, writeStockChanges } from '../inventory/stock.repository.ts';
+import type { StockBook } from '../inventory/stock-book.ts';
+import { lockStock, writeStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { updateOrderStatuses } from './order.repository.ts';
@@ -32,44 +32,47 @@ interface Step {
   effect: TransitionEffect;
 }
 
-interface Planned {
-  transition: Transition;
-  steps: Step[];
-}
-
-/** What one step does to the stock of its order. */
-interface Move {
-  transition: Transition;
-  kind: 'released' | 'shipped';
-  reason: string | null;
+/** A transition that the table allows, with its steps. */
+export interface PlannedTransition extends Transition {
+  planned: readonly Step[];
 }
 
 /**
  * Moves orders to other states: their stock, their ledger and their events with them, each with one statement. An order
- * is named once; its version rises once, however many steps it takes. Products are locked after their orders and in the
+ * is listed once; its version rises once, however many steps it takes. Products are locked after their orders and in the
  * order of their ids, as everywhere.
- * @param countersWrittenLater products whose counters this transaction goes on to write itself, on top of these changes
  * @throws AppError invalid_status_transition, with the states that are allowed; then nothing is written
  * @returns the orders as they are now, in the same order
  */
-export async function applyTransitions(
-  tx: Tx,
-  transitions: readonly Transition[],
-  countersWrittenLater: ReadonlySet<number> = new Set(),
-): Promise<Order[]> {
+export async function applyTransitions(tx: Tx, transitions: readonly Transition[]): Promise<Order[]> {
   if (transitions.length === 0) return [];
-  const planned = transitions.map((transition) => ({ transition, steps: planSteps(transition) }));
-  await moveStock(tx, planned, countersWrittenLater);
+  const planned = transitions.map(planTransition);
+  const moving = planned.filter(({ planned: steps }) => steps.some(({ effect }) => effect.stock !== null));
+  if (moving.length > 0) {
+    const book = await lockStock(tx, productsOf(moving));
+    moveStock(book, moving);
+    await writeStock(tx, book);
+  }
+  return writeTransitions(tx, planned);
+}
 
-  const updates = planned.map(({ transition: { order, refundDue }, steps }) => ({
+/** @throws AppError invalid_status_transition */
+export function planTransition(transition: Transition): PlannedTransition {
+  return { ...transition, planned: planSteps(transition) };
+}
+
+/** Writes the orders and their events. Their stock is in a book, which the same transaction writes. */
+export async function writeTransitions(tx: Tx, transitions: readonly PlannedTransition[]): Promise<Order[]> {
+  if (transitions.length === 0) return [];
+  const updates = transitions.map(({ order, refundDue, planned }) => ({
     id: order.id,
-    status: steps.at(-1)?.effect.to ?? order.status,
-    refundDue: refundDue ?? steps.at(-1)?.effect.refundDue ?? false,
+    status: planned.at(-1)?.effect.to ?? order.status,
+    refundDue: refundDue ?? planned.at(-1)?.effect.refundDue ?? false,
   }));
   const written = await updateOrderStatuses(tx, updates);
 
   const events: NewEvent[] = [];
-  const results = planned.map(({ transition, steps }, index) => {
+  const results = transitions.map((transition, index) => {
     const { id, status, refundDue } = updates[index] as (typeof updates)[number];
     const { refund_due: _, ...before } = transition.order;
     const after: Order = {
@@ -78,7 +81,7 @@ export async function applyTransitions(
       status,
       ...(refundDue ? { refund_due: true } : {}),
     };
-    events.push(...steps.map((step) => toEvent(transition, step, after, refundDue)));
+    events.push(...transition.planned.map((step) => toEvent(transition, step, after, refundDue)));
     return after;
   });
   await insertEvents(tx, events);
@@ -96,37 +99,22 @@ function planSteps({ order, steps }: Transition): Step[] {
   });
 }
 
-async function moveStock(
-  tx: Tx,
-  planned: readonly Planned[],
-  countersWrittenLater: ReadonlySet<number>,
-): Promise<void> {
-  const moves = planned.flatMap(({ transition, steps }) =>
-    steps.flatMap(({ effect: { stock: kind, reason } }): Move[] =>
-      kind === null ? [] : [{ transition, kind, reason }],
-    ),
-  );
-  if (moves.length === 0) return;
-  const ids = moves.flatMap(({ transition }) => transition.order.items.map((item) => item.product_id));
-  const products = await lockProducts(tx, [...new Set(ids)]);
-  const changes = moves.flatMap((move) => changesOf(move, products));
-  await writeStockChanges(tx, changes, countersWrittenLater);
+/** Moves the stock of the orders in a book that has all of their products. */
+export function moveStock(book: StockBook, transitions: readonly PlannedTransition[]): void {
+  for (const { order, caller, planned } of transitions) {
+    for (const { effect } of planned) {
+      const cause = { orderId: order.id, reason: effect.reason, caller };
+      for (const { product_id, quantity } of order.items) {
+        if (effect.stock === 'released') book.release(product_id, quantity, cause);
+        else if (effect.stock === 'shipped') book.ship(product_id, quantity, cause);
+      }
+    }
+  }
 }
 
-/** Applies the changes to the locked counters in memory as well, for the next order of the same product. */
-function changesOf(
-  { transition: { order, caller }, kind, reason }: Move,
-  products: ReadonlyMap<number, LockedProduct>,
-): StockChange[] {
-  return order.items.map((item) => {
-    const product = products.get(item.product_id);
-    // A product that an order names is never deleted (product.service.ts).
-    if (product === undefined) throw new Error(`product ${item.product_id} of order ${order.id} is missing`);
-    const change = changeForOrder(product, kind, item.quantity, order.id, caller);
-    product.onHand = change.onHandAfter;
-    product.reserved = change.reservedAfter;
-    return { ...change, reason };
-  });
+/** The products of orders, each once. */
+export function productsOf(orders: readonly Pick<Transition, 'order'>[]): number[] {
+  return [...new Set(orders.flatMap(({ order }) => order.items.map(({ product_id }) => product_id)))];
 }
 
 function toEvent(

@@ -3,13 +3,13 @@ import { CompiledQuery } from 'kysely';
 import { plainArray, textArray } from '../db/pg-array.ts';
 import type { Tx } from '../db/types.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
-import type { StockChange } from '../inventory/stock-change.ts';
+import { StockBook, type StockChange, type StockCounters } from '../inventory/stock-book.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import { centsToDecimal } from '../lib/money.ts';
 import type { Order, OrderItem } from './order.ts';
 
 export interface LockedForOrders {
-  products: Map<number, LockedProduct>;
+  book: StockBook<LockedProduct>;
   /** As many as were asked for. Those of refused orders stay unused: a gap costs nothing, another trip would. */
   orderIds: number[];
   /** The time of this transaction, and so the creation of its orders. */
@@ -33,16 +33,17 @@ export async function lockForOrders(
   const { rows } = await tx.executeQuery<LockRow>(
     CompiledQuery.raw(skipLocked ? LOCK_FREE : LOCK, [plainArray(productIds), orderCount]),
   );
-  const locked: LockedForOrders = { products: new Map(), orderIds: [], now: '' };
+  const products = new Map<number, LockedProduct>();
+  let [orderIds, now]: [number[], string] = [[], ''];
   for (const row of rows) {
     if (row.orderIds === null) {
-      locked.products.set(row.id, row);
+      products.set(row.id, row);
     } else {
-      locked.orderIds = row.orderIds.split(',').map(Number);
-      locked.now = row.now;
+      orderIds = row.orderIds.split(',').map(Number);
+      now = row.now;
     }
   }
-  return locked;
+  return { book: new StockBook(products), orderIds, now };
 }
 
 /** The texts of this file stand ready: to have Kysely build them anew took two microseconds an order. */
@@ -70,9 +71,13 @@ export interface PlacedOrder {
 
 /**
  * Everything that a batch of placed orders writes, as one statement: orders, items, stock, ledger, events and
- * idempotency keys. The products are locked by this transaction, and the changes were computed on the locked rows.
+ * idempotency keys.
+ * @param counters what the transaction's stock book has changed: by these orders, and by overdue ones that it released
  */
-export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery {
+export function writePlacedOrders(
+  placed: readonly PlacedOrder[],
+  counters: readonly StockCounters[],
+): CompiledQuery {
   const orders = placed.map(({ order }) => order);
   const lines = placed.flatMap(({ order, changes }) =>
     changes.map((change, position) => {
@@ -81,7 +86,6 @@ export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery
       return { orderId: order.id, change, position, sku, unit_price };
     }),
   );
-  const counters = [...new Map(lines.map(({ change }) => [change.productId, change])).values()];
   const keyed = placed.filter(({ key }) => key !== undefined);
   // In the order of $1 to $21 below.
   return CompiledQuery.raw(WRITE, [
@@ -100,8 +104,8 @@ export function writePlacedOrders(placed: readonly PlacedOrder[]): CompiledQuery
     plainArray(lines.map((l) => l.change.reservedAfter)),
     textArray(lines.map((l) => l.change.caller.actor)),
     textArray(lines.map((l) => l.change.caller.requestId)),
-    plainArray(counters.map((c) => c.productId)),
-    plainArray(counters.map((c) => c.reservedAfter)),
+    plainArray(counters.map((c) => c.id)),
+    plainArray(counters.map((c) => c.reserved)),
     textArray(keyed.map(({ key }) => key?.scope ?? '')),
     textArray(keyed.map(({ key }) => key?.key ?? '')),
     textArray(keyed.map(({ key }) => key?.fingerprint.toString('hex') ?? '')),

@@ -3,15 +3,15 @@ import type { Tx } from '../db/types.ts';
 import { findKeys } from '../idempotency/idempotency.repository.ts';
 import { type Once, replayOf } from '../idempotency/idempotency.service.ts';
 import { type IdempotencyKey, keyId } from '../idempotency/key.ts';
-import { changeForOrder, InsufficientStock, type StockChange } from '../inventory/stock-change.ts';
-import { findStock } from '../inventory/stock.repository.ts';
+import { InsufficientStock, type StockBook, type StockChange } from '../inventory/stock-book.ts';
+import { findProductIds, insertMovements, writeStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError, unavailable } from '../lib/errors.ts';
 import { centsToNumber } from '../lib/money.ts';
 import { type AcceptedOrder, decideOrder, type OrderLine } from './decide-order.ts';
-import { expiryOf, releaseOverdueHolds, type ReleasedHolds } from './expire-orders.ts';
+import { releaseOverdueHolds } from './expire-orders.ts';
 import { expiryTime } from './order-state.ts';
-import { applyTransitions } from './order-transition.ts';
+import { type PlannedTransition, writeTransitions } from './order-transition.ts';
 import { type NewOrder, type Order, type OrderPreview, soleItem } from './order.ts';
 import {
   type LockedForOrders,
@@ -66,20 +66,37 @@ export async function placeOrders(
     return new Batch(placements, { locked, busy, answers, ttlMinutes });
   };
   let batch = await decide();
-  let expired = 0;
+  let expiries: readonly PlannedTransition[] = [];
   if (batch.short.size > 0) {
-    const released = await releaseOverdueHolds(tx, batch.short, locked.products.keys());
+    const released = await releaseOverdueHolds(tx, batch.short, locked.book.ids());
     if (released !== undefined) {
-      // What was decided before is forgotten, with what it took in memory; nothing of it is written.
-      locked.products = released.products;
+      // What was decided before is forgotten with its book; nothing of it is written.
+      ({ book: locked.book, expiries } = released);
       batch = await decide();
       batch.nameHeld(released.productsLeft);
-      await writeExpiries(tx, released, batch.placed);
-      expired = released.orders.length;
     }
   }
-  if (batch.placed.length > 0) await executeLast(tx, writePlacedOrders(batch.placed));
-  return { results: batch.results, expired };
+  await write(tx, batch.placed, expiries, locked.book);
+  return { results: batch.results, expired: expiries.length };
+}
+
+async function write(
+  tx: Tx,
+  placed: readonly PlacedOrder[],
+  expiries: readonly PlannedTransition[],
+  book: StockBook,
+): Promise<void> {
+  await writeTransitions(tx, expiries);
+  if (placed.length === 0) {
+    await writeStock(tx, book);
+    return;
+  }
+  // A product that is released and sold again is one change of its row: the statement of the orders writes it.
+  await insertMovements(
+    tx,
+    book.changes.filter(({ kind }) => kind === 'released'),
+  );
+  await executeLast(tx, writePlacedOrders(placed, book.changedCounters()));
 }
 
 function productsOf(placements: readonly Placement[]): number[] {
@@ -88,21 +105,10 @@ function productsOf(placements: readonly Placement[]): number[] {
   return [...ids];
 }
 
-/** A product that is released and sold again is one change of its row: the sale writes the counters of both. */
-async function writeExpiries(
-  tx: Tx,
-  { orders }: ReleasedHolds,
-  placed: readonly PlacedOrder[],
-): Promise<void> {
-  const expiries = orders.map((order) => expiryOf(order));
-  const sold = placed.flatMap(({ changes }) => changes.map(({ productId }) => productId));
-  await applyTransitions(tx, expiries, new Set(sold));
-}
-
-/** Products that are there but not locked: somebody else holds them. */
-async function findBusy(tx: Tx, ids: readonly number[], { products }: LockedForOrders): Promise<Set<number>> {
-  const missing = ids.filter((id) => !products.has(id));
-  return new Set((await findStock(tx, missing)).keys());
+/** Products that exist but are not locked, because another transaction holds them. */
+async function findBusy(tx: Tx, ids: readonly number[], { book }: LockedForOrders): Promise<Set<number>> {
+  const missing = ids.filter((id) => !book.has(id));
+  return new Set(await findProductIds(tx, missing));
 }
 
 interface Given {
@@ -135,7 +141,7 @@ class Batch {
     if (order.items.some(({ productId }) => busy.has(productId))) {
       return unavailable('The stock of a product is being changed, try again');
     }
-    const decision = decideOrder(order, locked.products);
+    const decision = decideOrder(order, locked.book);
     if (decision instanceof AppError) {
       if (decision instanceof InsufficientStock) for (const id of decision.productIds) this.short.add(id);
       return decision;
@@ -143,7 +149,7 @@ class Batch {
     // One id was drawn for each placement.
     const id = locked.orderIds[index] as number;
     const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.#expiresAt) };
-    this.placed.push({ order: placed, key, changes: take(decision.lines, id, caller) });
+    this.placed.push({ order: placed, key, changes: reserve(locked.book, decision.lines, id, caller) });
     if (key !== undefined) answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
     return { result: placed, replayed: false };
   }
@@ -158,13 +164,15 @@ class Batch {
   }
 }
 
-/** Takes the stock in memory, so that the next order of the batch is decided on what is left. */
-function take(lines: readonly OrderLine[], orderId: number, caller: Caller): StockChange[] {
-  return lines.map(({ product, quantity }) => {
-    const change = changeForOrder(product, 'reserved', quantity, orderId, caller);
-    product.reserved = change.reservedAfter;
-    return change;
-  });
+/** Takes the stock in the book, so that the next order of the batch is decided on what is left. */
+function reserve(
+  book: StockBook,
+  lines: readonly OrderLine[],
+  orderId: number,
+  caller: Caller,
+): StockChange[] {
+  const cause = { orderId, reason: null, caller };
+  return lines.map(({ product, quantity }) => book.reserve(product.id, quantity, cause));
 }
 
 /** The order that a decision makes at a time, as callers will see it; nothing is written. */

@@ -119,12 +119,15 @@ export async function insertProduct(tx: Tx, product: NewProduct, onHand: number)
   return id;
 }
 
-/** Writes the named fields only. `raiseVersion` is false when this transaction has raised it already. */
+/**
+ * Writes the fields that are given, and raises the version.
+ * @param onHand from the stock book, whose movements the same transaction writes; undefined where no stock moves
+ */
 export async function updateProduct(
   tx: Tx,
   id: number,
   edit: Partial<NewProduct>,
-  raiseVersion: boolean,
+  onHand: number | undefined,
 ): Promise<void> {
   const { sku, name, description, priceCents, active } = edit;
   // One text for all combinations of fields, so that it is planned once. Only a description may be set to nothing.
@@ -134,7 +137,7 @@ export async function updateProduct(
            description = case when ${description !== undefined}::boolean then ${description ?? null} else description end,
            price = coalesce(${priceCents === undefined ? null : centsToDecimal(priceCents)}::numeric, price),
            active = coalesce(${active ?? null}::boolean, active),
-           version = version + ${raiseVersion ? 1 : 0}::int, updated_at = now()
+           on_hand = coalesce(${onHand ?? null}::bigint, on_hand), version = version + 1, updated_at = now()
      where id = ${id}
   `.execute(tx);
 }

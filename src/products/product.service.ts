@@ -3,8 +3,8 @@ import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
-import { changeToStock, type StockChange } from '../inventory/stock-change.ts';
-import { insertMovements, writeStockChanges } from '../inventory/stock.repository.ts';
+import { bookOf, type StockChange } from '../inventory/stock-book.ts';
+import { insertMovements } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { centsToNumber } from '../lib/money.ts';
@@ -74,8 +74,9 @@ export function createProductService({ db, lists, reader }: ProductServiceDepend
 async function createProduct(tx: Tx, { stock, ...fields }: NewProduct & { stock: number }, caller: Caller) {
   const id = await insertProduct(tx, fields, stock);
   const initial = { kind: 'received', reason: 'initial stock' } as const;
-  const received = accept(changeToStock({ id, onHand: 0, reserved: 0 }, stock, initial, caller));
-  if (received !== undefined) await insertMovements(tx, [received]);
+  const book = bookOf({ id, onHand: 0, reserved: 0 });
+  accept(book.setSellable(id, stock, initial, caller));
+  await insertMovements(tx, book.changes);
   const product = await getProduct(tx, id);
   await tellOfProduct(tx, 'product.created', product, {}, caller);
   return product;
@@ -94,14 +95,11 @@ async function editProduct(
   requireVersion(ifMatch, before);
   const changedFields = fieldsThatDiffer(before, fields);
   const setting = { kind: 'adjusted', reason: 'stock set' } as const;
-  const adjusted =
-    stock === undefined ? undefined : accept(changeToStock(countersOf(before), stock, setting, caller));
+  const book = bookOf(countersOf(before));
+  const adjusted = stock === undefined ? undefined : accept(book.setSellable(id, stock, setting, caller));
   if (adjusted === undefined && Object.keys(changedFields).length === 0) return before;
-
-  if (adjusted !== undefined) await writeStockChanges(tx, [adjusted]);
-  if (Object.keys(changedFields).length > 0) {
-    await updateProduct(tx, id, changedFields, adjusted === undefined);
-  }
+  await updateProduct(tx, id, changedFields, adjusted?.onHandAfter);
+  await insertMovements(tx, book.changes);
   const after = await getProduct(tx, id);
   await tellOfProduct(tx, 'product.updated', after, { before }, caller);
   return after;
@@ -115,8 +113,9 @@ async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: Versio
     throw new AppError('product_has_orders', 'Orders name this product; deactivate it instead');
   }
   const deletion = { kind: 'adjusted', reason: 'product deleted' } as const;
-  const closing = accept(changeToStock(countersOf(product), 0, deletion, caller));
-  if (closing !== undefined) await writeStockChanges(tx, [closing]);
+  const book = bookOf(countersOf(product));
+  accept(book.setSellable(id, 0, deletion, caller));
+  await insertMovements(tx, book.changes);
   await deleteProduct(tx, id);
   await tellOfProduct(tx, 'product.deleted', { ...product, version: product.version + 1 }, {}, caller);
 }

@@ -1,4 +1,4 @@
-import type { StockCounters } from '../inventory/stock-change.ts';
+import type { StockCounters } from '../inventory/stock-book.ts';
 import { AppError } from '../lib/errors.ts';
 
 /** A product as callers see it. `price` is a decimal number; `stock` is what can still be sold. */

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { expect, test } from 'vitest';
 
 import { inTransaction } from '../../src/db/transaction.ts';
-import { lockProducts } from '../../src/inventory/stock.repository.ts';
+import { lockStock } from '../../src/inventory/stock.repository.ts';
 import { lockOrders } from '../../src/orders/order.repository.ts';
 import { lockProduct } from '../../src/products/product.repository.ts';
 import { observeStatements, type Statement, useTestService } from '../support/race.ts';
@@ -83,7 +83,7 @@ test('a lock outside of a transaction does not compile', async () => {
   const { db } = own;
   const attempts = [
     // @ts-expect-error a lock needs a transaction: Db is not Tx
-    () => lockProducts(db, [1]),
+    () => lockStock(db, [1]),
     // @ts-expect-error a lock needs a transaction: Db is not Tx
     () => lockProduct(db, 1),
     // @ts-expect-error a lock needs a transaction: Db is not Tx
@@ -92,7 +92,7 @@ test('a lock outside of a transaction does not compile', async () => {
   // The compiler is the judge of those; the same calls with a transaction run.
   expect(attempts).toHaveLength(3);
   const locked = await inTransaction(db, async (tx) => [
-    (await lockProducts(tx, [1])).size,
+    (await lockStock(tx, [1])).ids().length,
     await lockProduct(tx, 1),
     (await lockOrders(tx, [1])).size,
   ]);
