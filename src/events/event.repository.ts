@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 
 import type { Db, Tx } from '../db/types.ts';
-import type { AggregateType, NewEvent } from './event.ts';
+import type { AggregateType, NewEvent } from './define-event.ts';
 
 /** Appends to the event log, in the given order. */
-export async function insertEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
+export async function appendEvents(tx: Tx, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return;
   await sql`
     insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, request_id, payload)

@@ -1,14 +1,15 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
-import { hasEvents } from '../events/event.repository.ts';
+import { newEvent } from '../events/define-event.ts';
+import { appendEvents, hasEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError, validationFailed } from '../lib/errors.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
-import { tellOfProduct } from '../products/product-events.ts';
+import { productUpdated } from '../products/product.events.ts';
 import { lockProduct } from '../products/product.repository.ts';
 import { countersOf, type Product, productNotFound } from '../products/product.ts';
 import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from './movement.ts';
@@ -98,7 +99,7 @@ async function adjustStock(
     version: before.version + 1,
     updated_at: movement.created_at,
   };
-  await tellOfProduct(tx, 'product.updated', product, { before }, caller);
+  await appendEvents(tx, [newEvent(productUpdated, product, { product, before }, caller)]);
   const { stock, reserved, on_hand, version } = product;
   return { movement, stock, reserved, on_hand, version };
 }

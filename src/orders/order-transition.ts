@@ -1,6 +1,6 @@
 import type { Tx } from '../db/types.ts';
-import { insertEvents } from '../events/event.repository.ts';
-import type { NewEvent } from '../events/event.ts';
+import { type NewEvent, newEvent } from '../events/define-event.ts';
+import { appendEvents } from '../events/event.repository.ts';
 import type { StockBook } from '../inventory/stock-book.ts';
 import { lockStock, writeStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -13,6 +13,7 @@ import {
   type TransitionEffect,
   transitionEffect,
 } from './order-state.ts';
+import { stepEvents } from './order.events.ts';
 import type { Order } from './order.ts';
 
 /** The way of one order, which this transaction has locked, to another state. */
@@ -84,7 +85,7 @@ export async function writeTransitions(tx: Tx, transitions: readonly PlannedTran
     events.push(...transition.planned.map((step) => toEvent(transition, step, after, refundDue)));
     return after;
   });
-  await insertEvents(tx, events);
+  await appendEvents(tx, events);
   return results;
 }
 
@@ -123,14 +124,8 @@ function toEvent(
   after: Order,
   refundDue: boolean,
 ): NewEvent {
-  return {
-    type: event,
-    aggregateType: 'order',
-    aggregateId: after.id,
-    aggregateVersion: after.version,
-    payload: { order: { ...after, status: to }, transition: { from, to, cause, refund_due: refundDue } },
-    caller,
-  };
+  const transition = { from, to, cause, refund_due: refundDue };
+  return newEvent(stepEvents[event], after, { order: { ...after, status: to }, transition }, caller);
 }
 
 export function invalidTransition(from: OrderStatus, command: OrderCommand): AppError {

@@ -6,6 +6,7 @@ import type { IdempotencyKey } from '../idempotency/key.ts';
 import { StockBook, type StockChange, type StockCounters } from '../inventory/stock-book.ts';
 import type { LockedProduct } from '../inventory/stock.repository.ts';
 import { centsToDecimal } from '../lib/money.ts';
+import { orderCreated } from './order.events.ts';
 import type { Order, OrderItem } from './order.ts';
 
 export interface LockedForOrders {
@@ -154,7 +155,7 @@ const WRITE = `
      order by k.scope, k.key
   )
   insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, request_id, occurred_at)
-  select 'order.created', 'order', order_id, 1, actor, request_id, $21::timestamptz
+  select '${orderCreated.type}', '${orderCreated.aggregate}', order_id, 1, actor, request_id, $21::timestamptz
     from lines where position = 0 order by ordinal`;
 
 function decimal(amount: number): string {

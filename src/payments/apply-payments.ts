@@ -1,5 +1,6 @@
 import type { Tx } from '../db/types.ts';
-import { insertEvents } from '../events/event.repository.ts';
+import { newEvent } from '../events/define-event.ts';
+import { appendEvents } from '../events/event.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
@@ -10,8 +11,8 @@ import type { OrderStatus } from '../orders/order-state.ts';
 import type { Order } from '../orders/order.ts';
 import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
-import { exceptionEvent } from './payment-exception.ts';
 import { insertPaymentExceptions, type KeptRefund } from './payment-exception.repository.ts';
+import { reviewRequired } from './payment.events.ts';
 import {
   countRepeats,
   findPaymentEvents,
@@ -201,11 +202,11 @@ async function writeReviews(
   });
   const exceptions = await insertPaymentExceptions(tx, reviews);
   const callers = new Map(reviews.map(({ paymentEventId, caller }) => [paymentEventId, caller]));
-  await insertEvents(
+  await appendEvents(
     tx,
     exceptions.flatMap((exception) => {
       const caller = callers.get(exception.payment_event_id);
-      return caller === undefined ? [] : [exceptionEvent('payment.review_required', exception, caller)];
+      return caller === undefined ? [] : [newEvent(reviewRequired, exception, { exception }, caller)];
     }),
   );
 }

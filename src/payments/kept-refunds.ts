@@ -1,8 +1,9 @@
 import type { Tx } from '../db/types.ts';
-import { insertEvents } from '../events/event.repository.ts';
+import { newEvent } from '../events/define-event.ts';
+import { appendEvents } from '../events/event.repository.ts';
 import type { Caller } from '../lib/caller.ts';
-import { exceptionEvent } from './payment-exception.ts';
 import { type KeptRefund, lockKeptRefunds, resolveExceptions } from './payment-exception.repository.ts';
+import { reviewResolved } from './payment.events.ts';
 
 /**
  * The refunds of the whole total that came before the payment of one of these orders, whose rows the caller has locked.
@@ -22,8 +23,8 @@ export async function settleKeptRefunds(tx: Tx, kept: readonly KeptRefund[], cal
   const note = 'The payment came, and the order was canceled with it';
   const ids = kept.map(({ id }) => id);
   const resolved = await resolveExceptions(tx, ids, { resolution: 'refunded', note }, caller);
-  await insertEvents(
+  await appendEvents(
     tx,
-    resolved.map((exception) => exceptionEvent('payment.review_resolved', exception, caller)),
+    resolved.map((exception) => newEvent(reviewResolved, exception, { exception }, caller)),
   );
 }

@@ -1,6 +1,7 @@
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
-import { insertEvents } from '../events/event.repository.ts';
+import { newEvent } from '../events/define-event.ts';
+import { appendEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -13,12 +14,8 @@ import {
   lockException,
   resolveExceptions,
 } from './payment-exception.repository.ts';
-import {
-  type ExceptionFilter,
-  exceptionEvent,
-  type PaymentException,
-  type Resolution,
-} from './payment-exception.ts';
+import { type ExceptionFilter, type PaymentException, type Resolution } from './payment-exception.ts';
+import { reviewResolved } from './payment.events.ts';
 
 export type PaymentExceptionService = ReturnType<typeof createPaymentExceptionService>;
 
@@ -79,7 +76,7 @@ async function resolveException(
   }
   const [resolved] = await resolveExceptions(tx, [id], command, caller);
   if (resolved === undefined) throw new Error(`exception ${id} vanished inside its own transaction`);
-  await insertEvents(tx, [exceptionEvent('payment.review_resolved', resolved, caller)]);
+  await appendEvents(tx, [newEvent(reviewResolved, resolved, { exception: resolved }, caller)]);
   return resolved;
 }
 

@@ -1,5 +1,3 @@
-import type { NewEvent } from '../events/event.ts';
-import type { Caller } from '../lib/caller.ts';
 import type { ReviewReason } from './payment-rules.ts';
 
 export const exceptionStatuses = ['OPEN', 'RESOLVED'] as const;
@@ -39,19 +37,4 @@ export interface ExceptionFilter {
   order_id: number | undefined;
   created_from: string | undefined;
   created_to: string | undefined;
-}
-
-export function exceptionEvent(
-  type: 'payment.review_required' | 'payment.review_resolved',
-  exception: PaymentException,
-  caller: Caller,
-): NewEvent {
-  return {
-    type,
-    aggregateType: 'payment_exception',
-    aggregateId: exception.id,
-    aggregateVersion: exception.version,
-    payload: { exception },
-    caller,
-  };
 }

@@ -1,6 +1,8 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
+import { newEvent } from '../events/define-event.ts';
+import { appendEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import { bookOf, type StockChange } from '../inventory/stock-book.ts';
@@ -20,7 +22,7 @@ import {
   lockProduct,
   updateProduct,
 } from './product.repository.ts';
-import { tellOfProduct } from './product-events.ts';
+import { productCreated, productDeleted, productUpdated } from './product.events.ts';
 import {
   countersOf,
   type NewProduct,
@@ -78,7 +80,7 @@ async function createProduct(tx: Tx, { stock, ...fields }: NewProduct & { stock:
   accept(book.setSellable(id, stock, initial, caller));
   await insertMovements(tx, book.changes);
   const product = await getProduct(tx, id);
-  await tellOfProduct(tx, 'product.created', product, {}, caller);
+  await appendEvents(tx, [newEvent(productCreated, product, { product }, caller)]);
   return product;
 }
 
@@ -101,7 +103,7 @@ async function editProduct(
   await updateProduct(tx, id, changedFields, adjusted?.onHandAfter);
   await insertMovements(tx, book.changes);
   const after = await getProduct(tx, id);
-  await tellOfProduct(tx, 'product.updated', after, { before }, caller);
+  await appendEvents(tx, [newEvent(productUpdated, after, { product: after, before }, caller)]);
   return after;
 }
 
@@ -117,7 +119,8 @@ async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: Versio
   accept(book.setSellable(id, 0, deletion, caller));
   await insertMovements(tx, book.changes);
   await deleteProduct(tx, id);
-  await tellOfProduct(tx, 'product.deleted', { ...product, version: product.version + 1 }, {}, caller);
+  const deleted = { ...product, version: product.version + 1 };
+  await appendEvents(tx, [newEvent(productDeleted, deleted, { product: deleted }, caller)]);
 }
 
 /** @throws the refusal, which rolls the transaction back */

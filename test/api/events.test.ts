@@ -1,5 +1,10 @@
+import fastify from 'fastify';
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
+import { eventTypes } from '../../src/event-types.ts';
+import { aggregateTypes } from '../../src/events/define-event.ts';
+import { ajvOptions } from '../../src/http/validation.ts';
 import { sweep } from '../support/expiry.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -136,4 +141,62 @@ test('one command, one exact list of events; refused and repeated commands tell 
   const found = [];
   for (const [name, command] of script) found.push([name, ...(await told(command))]);
   expect(found).toEqual(script.map(([name, , ...expected]) => [name, ...expected]));
+});
+
+interface StoredEvent {
+  type: string;
+  aggregate: string;
+  payload: Record<string, unknown> | null;
+}
+
+/** Says of a payload whether it is what the schema of its type promises; Fastify has the compiler for that. */
+async function payloadChecker() {
+  const app = fastify({ ajv: ajvOptions });
+  for (const schema of Object.values(service.app.getSchemas())) app.addSchema(schema);
+  for (const { type, payload } of eventTypes) {
+    app.post(`/${type}`, { schema: { body: payload } }, () => '');
+  }
+  await app.ready();
+  return async ({ type, payload }: StoredEvent) =>
+    (await app.inject({ method: 'POST', url: `/${type}`, payload: payload ?? {} })).statusCode === 200;
+}
+
+/** Runs on what the test above has written. */
+test('the log holds every registered type and no other, with the aggregate and the payload of its definition', async () => {
+  const stored = await service.database.query<StoredEvent & Record<string, unknown>>(
+    'select type, aggregate_type as aggregate, payload from events order by id',
+  );
+  const isValid = await payloadChecker();
+  expect(new Set(stored.map(({ type }) => type))).toEqual(new Set(eventTypes.map(({ type }) => type)));
+  const wrong = [];
+  for (const event of stored) {
+    const definition = eventTypes.find(({ type }) => type === event.type);
+    const members = Object.keys(event.payload ?? {}).join();
+    const promised = Object.keys(definition?.payload['properties'] ?? {}).join();
+    // The rows of the order are the payload of its creation.
+    const isWhole =
+      event.type === 'order.created'
+        ? event.payload === null
+        : members === promised && (await isValid(event));
+    if (definition?.aggregate !== event.aggregate || !isWhole) wrong.push(event);
+  }
+  expect(wrong).toEqual([]);
+  expect(await isValid({ type: 'order.paid', aggregate: 'order', payload: {} })).toBe(false);
+});
+
+test('types are unique, the database knows their aggregates, and the architecture page lists each', async () => {
+  const types = eventTypes.map(({ type }) => type);
+  expect(new Set(types).size).toBe(types.length);
+  const [check] = await service.database.query<{ text: string }>(
+    "select pg_get_constraintdef(oid) as text from pg_constraint where conname = 'events_aggregate_type_known'",
+  );
+  const known = [...(check?.text ?? '').matchAll(/'(\w+)'/g)].map(([, name]) => name);
+  expect(known).toEqual(aggregateTypes);
+  const [, section = ''] = readFileSync('docs/architecture.md', 'utf8').split('\n## Events\n');
+  const rows = section.split('\n## ')[0]?.matchAll(/^\| (`[^|]*)\|/gm) ?? [];
+  const listed = [...rows].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`([\w.]+)`/g)].map(([, type]) => type),
+  );
+  expect(listed).toHaveLength(types.length);
+  expect(new Set(listed)).toEqual(new Set(types));
 });

@@ -1,0 +1,6 @@
+import { orderEvents } from './orders/order.events.ts';
+import { paymentEvents } from './payments/payment.events.ts';
+import { productEvents } from './products/product.events.ts';
+
+/** Every type of event that the service writes. The table in docs/architecture.md says which commands write it. */
+export const eventTypes = [...productEvents, ...orderEvents, ...paymentEvents] as const;
