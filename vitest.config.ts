@@ -11,8 +11,14 @@ if (unloadable !== null) {
   process.exit(1);
 }
 
-/** Races and kills take their time on a small machine; a test that hangs still ends. */
-const shared = { testTimeout: 60_000, hookTimeout: 60_000 };
+const shared = {
+  // Races and kills take their time on a small machine; a test that hangs still ends.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  // Files share what they import: loading it anew for each took 30 s of the quick run. None keeps state in a module. It
+  // stands here because a project does not inherit it from the options of the whole run.
+  isolate: false,
+};
 
 /** What `npm test` runs. */
 const all = {
@@ -64,8 +70,6 @@ export default defineConfig({
     reporters: ['default', './test/support/totals-reporter.ts'],
     // Two workers on two cores: more would only make the races compete with each other for the processor.
     maxWorkers: 2,
-    // Files share what they import: loading it anew for each took a third of the run. None keeps state in a module.
-    isolate: false,
     coverage: { provider: 'v8', include: ['src/**'], exclude: ['src/db/schema.ts'] },
   },
 });
