@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyInstance, LogController } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify';
 import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
@@ -93,6 +93,8 @@ export interface AppOptions {
   logRequest: (entry: RequestEntry) => void;
   /** Limits that a test cannot wait for, instead of those above. */
   limits?: { standstillMs?: number; maxConnections?: number; sharedAnswerMs?: number };
+  /** Fastify's own, unless a test keeps what it has compiled for the next of its services. */
+  compilers?: NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'];
 }
 
 const schemas = [
@@ -160,6 +162,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     ajv: ajvOptions,
+    ...(options.compilers && { schemaController: { compilersFactory: options.compilers } }),
     clientErrorHandler: answerClientErrors(services.metrics),
     frameworkErrors: (error, request, reply) => {
       void sendProblem(error, request, reply);

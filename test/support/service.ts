@@ -13,6 +13,7 @@ import { createMetrics } from '../../src/lib/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { type Answer, type CallService, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { buildSerializerOnce } from './serializers.ts';
 import { holdAgainstDocument } from './documented.ts';
 import { startServicePair } from './service-pair.ts';
 
@@ -71,6 +72,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     logRequest: options.logRequest ?? (() => undefined),
     // What a test has just done shows at once.
     limits: { sharedAnswerMs: 0, ...options.limits },
+    compilers: { buildSerializer: buildSerializerOnce },
   });
   await app.ready();
 
