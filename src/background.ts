@@ -49,7 +49,7 @@ export function startBackground(
     startPoller(run, {
       ...options,
       onError: (error) => {
-        services.metrics.jobFailures.inc({ job: name });
+        services.metrics.jobFailures.inc({ name });
         onError(error, name);
       },
     }),

@@ -43,8 +43,8 @@ function trafficMetrics(registers: Registry[]) {
     }),
     jobFailures: new Counter({
       name: 'background_job_failures_total',
-      help: 'Runs of background jobs that failed, by the name of the job; it runs again at its next turn',
-      labelNames: ['job'] as const,
+      help: 'Runs of background jobs that failed, by name; each runs again at its next turn',
+      labelNames: ['name'] as const,
       registers,
     }),
     unreadableRequests: new Counter({

@@ -150,7 +150,7 @@ describe('the sweep', () => {
     await expect.poll(() => told).toEqual([[failure, 'inventory audit']]);
     await stop();
     expect((await metrics.jobFailures.get()).values).toMatchObject([
-      { labels: { job: 'inventory audit' }, value: 1 },
+      { labels: { name: 'inventory audit' }, value: 1 },
     ]);
   });
 
