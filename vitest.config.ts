@@ -18,6 +18,8 @@ const shared = {
   // Files share what they import: loading it anew for each took 30 s of the quick run. None keeps state in a module. It
   // stands here because a project does not inherit it from the options of the whole run.
   isolate: false,
+  // A state is waited for until it is there. The 1 s that is usual is a bound on the speed of the machine.
+  expect: { poll: { timeout: 30_000 } },
 };
 
 /** What `npm test` runs. */

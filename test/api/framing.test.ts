@@ -120,7 +120,7 @@ const head = (path: string, length: number) =>
 describe('Expect', () => {
   test('100-continue: the body is asked for, and read', async () => {
     const { socket, closed, received } = await send(port, head('/orders', 2));
-    await expect.poll(received, { interval: 5, timeout: 10_000 }).toBe('HTTP/1.1 100 Continue\r\n\r\n');
+    await expect.poll(received, { interval: 5 }).toBe('HTTP/1.1 100 Continue\r\n\r\n');
     socket.write('{}');
     await closed;
     expect(received()).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 422 /);

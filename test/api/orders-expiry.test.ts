@@ -134,7 +134,7 @@ describe('the sweep', () => {
     const [first] = await placeOverdue(service, 1, [id, 1]);
     const statusOf = async (order: number | undefined) =>
       (await service.call('GET', `/orders/${order}`)).body.status as string;
-    await expect.poll(() => statusOf(first), { timeout: 10_000 }).toBe('CANCELED');
+    await expect.poll(() => statusOf(first)).toBe('CANCELED');
     await stop();
     expect(failures).toEqual([]);
   });

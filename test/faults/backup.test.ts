@@ -45,8 +45,8 @@ test('a dump that is taken while 21 callers work restores to no drift, with ever
   const service = await startProcess({ DATABASE_URL: shop.url });
   const traffic = new Traffic(service.url);
   await traffic.start();
-  await expect.poll(() => traffic.servedSince(0), { timeout: 30_000 }).toEqual(allKinds);
-  await expect.poll(() => traffic.orders.size, { timeout: 30_000 }).toBeGreaterThan(50);
+  await expect.poll(() => traffic.servedSince(0)).toEqual(allKinds);
+  await expect.poll(() => traffic.orders.size).toBeGreaterThan(50);
   const orders = [...traffic.orders].filter(([, id]) => id !== undefined);
   const payments = [...traffic.payments].flatMap(([id, acknowledged]) => (acknowledged ? [id] : []));
   await dump(shop.url, file);

@@ -9,7 +9,7 @@ import { allKinds } from '../support/traffic.ts';
  * What can become of the way to PostgreSQL: the service and its callers run through each of these.
  */
 async function givenUp(proxy: FaultProxy): Promise<void> {
-  await expect.poll(() => proxy.faultsLeft + proxy.silentLeft, { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => proxy.faultsLeft + proxy.silentLeft).toBe(0);
 }
 
 const faults: Record<string, (proxy: FaultProxy) => Fault> = {

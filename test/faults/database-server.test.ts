@@ -33,7 +33,7 @@ async function set(setting: string): Promise<void> {
 
 /** What a backend does when a debugger, a stuck disk or a swapping machine holds it up. */
 async function freeze(database: OwnDatabase, condition: string): Promise<void> {
-  await expect.poll(() => backendsOf(database, condition), { interval: 2, timeout: 10_000 }).not.toEqual([]);
+  await expect.poll(() => backendsOf(database, condition), { interval: 2 }).not.toEqual([]);
   for (const { pid } of await backendsOf(database, condition)) postgres.freeze(pid);
 }
 

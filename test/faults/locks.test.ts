@@ -129,7 +129,7 @@ test('a statement that PostgreSQL cancels under a waiting order: 503 with Retry-
   const placing = service.call('POST', '/orders', { product_id: id, quantity: 1 });
   const cancel = `select pg_cancel_backend(pid) from pg_stat_activity
                    where datname = current_database() and wait_event_type = 'Lock'`;
-  await expect.poll(() => database.query(cancel), { interval: 5, timeout: 10_000 }).toHaveLength(1);
+  await expect.poll(() => database.query(cancel), { interval: 5 }).toHaveLength(1);
   const answer = await placing;
   expect(answer.status).toBe(503);
   expect(answer.headers['retry-after']).toBe('1');

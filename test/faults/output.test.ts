@@ -130,7 +130,7 @@ describe('at a terminal', () => {
     skip(!hasScript, 'script (util-linux) is not installed, so nothing was tested at a terminal');
     const database = await useTestDatabase();
     const first = startAtTerminal({ DATABASE_URL: database.url });
-    await expect.poll(first.url, { timeout: 30_000 }).not.toBe('');
+    await expect.poll(first.url).not.toBe('');
     await fetch(`${first.url()}/orders?customer_email=ada@example.com`);
     await fetch(`${first.url()}/docs/static/swagger-ui.css`);
     process.kill(first.pid(), 'SIGINT');
@@ -145,8 +145,8 @@ describe('at a terminal', () => {
     expect(lines.at(-2)).toBe('Stopped.');
 
     const second = startAtTerminal({ DATABASE_URL: database.url });
-    await expect.poll(second.url, { timeout: 30_000 }).not.toBe('');
+    await expect.poll(second.url).not.toBe('');
     second.child.kill('SIGKILL');
-    await expect.poll(() => isAlive(second.pid()), { timeout: 15_000 }).toBe(false);
+    await expect.poll(() => isAlive(second.pid())).toBe(false);
   });
 });

@@ -23,10 +23,10 @@ async function crashWithoutTrace(crash: Crash, prepare: () => Promise<number>): 
   for (const { pid } of writers) postgres.freeze(pid);
   const crashed = crash(await prepare());
   // They shall find the order to quit when they go on.
-  await expect.poll(isUp, { interval: 2, timeout: 10_000 }).toBe(false);
+  await expect.poll(isUp, { interval: 2 }).toBe(false);
   postgres.thaw();
   await crashed;
-  await expect.poll(isUp, { interval: 10, timeout: 20_000 }).toBe(true);
+  await expect.poll(isUp, { interval: 10 }).toBe(true);
 }
 
 const isUp = () =>
@@ -89,7 +89,7 @@ test.each(crashes)(
       answering = order();
       // The COMMIT is held, and the transaction waits for it; before that, it may wait for its next statement.
       await expect
-        .poll(async () => [proxy.faultsLeft, (await holders()).length], { interval: 2, timeout: 10_000 })
+        .poll(async () => [proxy.faultsLeft, (await holders()).length], { interval: 2 })
         .toEqual([0, 1]);
       const [holder] = await holders();
       if (holder === undefined) throw new Error('the order has no transaction');

@@ -86,7 +86,7 @@ test('SIGTERM while another instance migrates: exit 0 at once, and nothing was m
   await database.query('select pg_advisory_lock(3853314791062309107)');
   const service = new BuiltService({ DATABASE_URL: database.url });
   const waiting = "select from pg_locks where locktype = 'advisory' and not granted";
-  await expect.poll(() => database.query(waiting), { timeout: 15_000 }).toHaveLength(1);
+  await expect.poll(() => database.query(waiting)).toHaveLength(1);
   const exit = await service.end('SIGTERM');
   expect(exit).toMatchObject({ code: 0, signal: null });
   // It was 9.5 s, the bound on closing everything.

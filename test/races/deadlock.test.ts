@@ -1,9 +1,10 @@
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 
-import { connectForeign, waitingForLock } from '../support/baskets.ts';
+import { connectForeign, setForDatabase, waitingForLock } from '../support/baskets.ts';
+import { type TestDatabase, useTestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { observeStatements, tally, together, useTestService } from '../support/race.ts';
+import { observeStatements, tally, together, untilServed, useTestService } from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
 
 /** What one buyer does after the order: nothing, a cancel, or a payment event, by turns. */
@@ -32,20 +33,38 @@ function recordFailures(service: TestService): string[] {
   return failures;
 }
 
-test('300 baskets [A,B] cross 300 baskets [B,A], with cancels and webhooks between: no deadlock, no 5xx', async () => {
-  const service = await useTestService();
+/** A database that finds a deadlock within 20 ms, long before a statement gives up its wait for a lock and hides it. */
+async function useWatchedDatabase(): Promise<TestDatabase> {
+  const database = await useTestDatabase();
+  await setForDatabase(database, 'deadlock_timeout', "'20ms'");
+  return database;
+}
+
+/**
+ * No statement failed, unless it waited for longer than the 1 s that it may wait for a lock, or took longer than its 3 s:
+ * a slow or busy machine can make it so. Only for such a failure is a call refused, and then served.
+ */
+function expectNoDeadlock(failures: string[], refusals: Answer[]): void {
+  expect(failures.filter((code) => code !== '55P03' && code !== '57014')).toEqual([]);
+  const withoutReason = failures.length === 0 ? refusals : [];
+  expect(withoutReason).toEqual([]);
+}
+
+test('300 baskets [A,B] cross 300 baskets [B,A], with cancels and webhooks between: no deadlock, all are served', async () => {
+  const service = await useTestService({ database: await useWatchedDatabase() });
   const failures = recordFailures(service);
+  const refusals: Answer[] = [];
   const a = await service.createProduct({ stock: 1000 });
   const b = await service.createProduct({ stock: 1000 });
   const answers = await together(600, async (turn) => {
     const ids = turn % 2 === 0 ? [a.id, b.id] : [b.id, a.id];
     const items = ids.map((product_id) => ({ product_id, quantity: 1 }));
-    const order = await service.call('POST', '/orders', { items });
-    return [order, await settle(service, turn, order)];
+    const order = await untilServed(() => service.call('POST', '/orders', { items }), refusals);
+    return [order, await untilServed(() => settle(service, turn, order), refusals)];
   });
   expect(tally(answers.map(([order]) => order as Answer))).toEqual({ 201: 600 });
   expect(tally(answers.map(([, settled]) => settled as Answer))).toEqual({ 200: 360, 201: 120, 204: 120 });
-  expect(failures).toEqual([]);
+  expectNoDeadlock(failures, refusals);
   const product = await service.call('GET', `/products/${a.id}`);
   expect(product.body).toMatchObject({ stock: 640, reserved: 360, on_hand: 1000 });
   await expectStockAddsUp(service.database);
@@ -72,21 +91,24 @@ test('100 orders and 100 adjustments of one product, each pair with one key: one
 });
 
 test('210 baskets of 3 out of 5 products in changing order, over two instances: all are placed and shipped', async () => {
-  const service = await useTestService();
+  const service = await useTestService({ database: await useWatchedDatabase() });
   const other = await useTestService({ database: service.database });
   const failures = [recordFailures(service), recordFailures(other)];
+  const refusals: Answer[] = [];
   const products = await together(5, () => service.createProduct({ stock: 1000 }));
   const answers = await together(210, async (turn) => {
     const at = turn % 2 === 0 ? service : other;
     // Three in a row, from any start and in either direction: every pair of products meets in both orders.
     const step = turn % 3 === 0 ? 1 : 4;
     const items = [0, 1, 2].map((n) => ({ product_id: products[(turn + n * step) % 5]?.id, quantity: 1 }));
-    const order = await at.call('POST', '/orders', { items });
-    await at.call('PUT', `/orders/${order.body.id}`, { status: 'PAID' });
-    return at.call('PUT', `/orders/${order.body.id}`, { status: 'SHIPPED' });
+    const order = await untilServed(() => at.call('POST', '/orders', { items }), refusals);
+    const move = (status: string) =>
+      untilServed(() => at.call('PUT', `/orders/${order.body.id}`, { status }), refusals);
+    await move('PAID');
+    return move('SHIPPED');
   });
   expect(tally(answers)).toEqual({ 200: 210 });
-  expect(failures).toEqual([[], []]);
+  expectNoDeadlock(failures.flat(), refusals);
   const { body } = await service.call('GET', '/products');
   expect(body.map((product: { stock: number }) => product.stock)).toEqual([874, 874, 874, 874, 874]);
   await expectStockAddsUp(service.database);
@@ -104,7 +126,7 @@ test('a basket [B,A] that waits for A does not hold B yet: products are locked i
 
   const items = [b.id, a.id].map((product_id) => ({ product_id, quantity: 1 }));
   const order = service.call('POST', '/orders', { items });
-  await expect.poll(() => waiting(service), { interval: 5, timeout: 10_000 }).toBe(1);
+  await expect.poll(() => waiting(service), { interval: 5 }).toBe(1);
   await service.database.query('select from products where id = $1 for update nowait', [b.id]);
   await foreign.query('rollback');
   expect((await order).status).toBe(201);

@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 
 import { type Answer, startTestService, type TestService, type TestServiceOptions } from './service.ts';
 
@@ -17,6 +17,20 @@ export function tally(answers: readonly Answer[]): Record<number, number> {
   const counts: Record<number, number> = {};
   for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
   return counts;
+}
+
+/**
+ * Makes a call until it is served, as the contract has callers do: a 503 says that nothing was done, and to try again.
+ * On a slow or busy machine, a lock can be held for longer than the 1 s that a statement waits for it.
+ * @param refusals takes each 503, for the test to count
+ */
+export async function untilServed(call: () => Promise<Answer>, refusals: Answer[]): Promise<Answer> {
+  for (;;) {
+    const answer = await call();
+    if (answer.status !== 503) return answer;
+    expect(answer.headers['retry-after']).toBe('1');
+    refusals.push(answer);
+  }
 }
 
 /** Type and version of every event of an order, oldest first. */

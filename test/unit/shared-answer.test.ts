@@ -16,7 +16,7 @@ test('an answer counts for its time, then the work runs again', async () => {
   let runs = 0;
   const ask = shareAnswer(async () => ++runs, 50);
   expect([await ask(), await ask()]).toEqual([1, 1]);
-  await expect.poll(ask, { interval: 5, timeout: 10_000 }).toBe(2);
+  await expect.poll(ask, { interval: 5 }).toBe(2);
 });
 
 test('a failure is shared like any answer, and is not kept for ever', async () => {
@@ -28,7 +28,7 @@ test('a failure is shared like any answer, and is not kept for ever', async () =
   }, 50);
   const both = await Promise.allSettled([ask(), ask()]);
   expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-  await expect.poll(() => ask().catch(() => 'away'), { interval: 5, timeout: 10_000 }).toBe('back');
+  await expect.poll(() => ask().catch(() => 'away'), { interval: 5 }).toBe('back');
   expect(runs).toBe(2);
 });
 
