@@ -103,7 +103,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: [
-          '^src/orders/(order-state|decide-order)\\.ts$',
+          '^src/orders/(order-state|placing/decide-order)\\.ts$',
           '^src/payments/(payment-rules|webhook-signature|payment-exception|inbox)\\.ts$',
           '^src/idempotency/fingerprint\\.ts$',
           '^src/inventory/stock-book\\.ts$',

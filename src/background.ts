@@ -1,6 +1,6 @@
 import { purgeKeys } from './idempotency/idempotency.service.ts';
 import { type PollerOptions, startPoller } from './lib/poller.ts';
-import { sweepOverdueOrders } from './orders/expire-orders.ts';
+import { sweepOverdueOrders } from './orders/expiry/expiry.service.ts';
 import type { Services } from './services.ts';
 
 /** Old rows are deleted in batches, until none is left. */

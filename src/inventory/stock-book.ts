@@ -210,8 +210,6 @@ interface Shortage {
 /** Products have less than is asked of them. Every shortage is listed; the detail is that of the first. */
 export class InsufficientStock extends AppError {
   readonly productIds: readonly number[];
-  /** Overdue orders hold some of it, which could not be had without waiting (`expire-orders.ts`). */
-  heldByOverdue = false;
 
   constructor(shortages: readonly [Shortage, ...Shortage[]]) {
     const [{ available, requested }] = shortages;

@@ -11,15 +11,14 @@ import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { settleKeptRefunds, takeKeptRefunds } from '../payments/kept-refunds.ts';
-import { decideOrder } from './decide-order.ts';
+import { decideOrder, previewOrder } from './placing/decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
-import { expireOverdue } from './expire-orders.ts';
-import { findSellableStock } from './expire-orders.repository.ts';
+import { expireIfOverdue } from './expiry/expire-orders.tx.ts';
+import { findSellableStock } from './expiry/overdue.repository.ts';
 import { expiryTime, type OrderStatus } from './order-state.ts';
-import { applyTransitions, invalidTransition, type Transition } from './order-transition.ts';
+import { applyTransitions, invalidTransition, type Transition } from './order-transition.tx.ts';
 import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
-import type { OrderPlacer } from './order-placer.ts';
-import { previewOrder } from './place-orders.ts';
+import type { OrderPlacer } from './placing/order-placer.ts';
 
 export type OrderService = ReturnType<typeof createOrderService>;
 
@@ -112,7 +111,7 @@ async function moveOrder(
   ifMatch: VersionMatch | undefined,
 ): Promise<{ order: Order; hasExpired: boolean }> {
   const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
-  const [expired] = await expireOverdue(tx, current, caller);
+  const expired = await expireIfOverdue(tx, current, caller);
   if (expired !== undefined) return { order: expired, hasExpired: true };
   requireVersion(ifMatch, current);
   const kept = to === 'PAID' ? await takeKeptRefunds(tx, [id]) : [];
@@ -128,7 +127,7 @@ type ToldTransition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_du
 const CREATION: ToldTransition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
 
 function toTransition(event: StoredEvent): OrderTransition {
-  // An order.created has no payload; all others are written by order-transition.ts, with this member.
+  // An order.created has no payload; all others are written by order-transition.tx.ts, with this member.
   const { transition = CREATION } = (event.payload ?? {}) as { transition?: ToldTransition };
   return {
     from: transition.from,

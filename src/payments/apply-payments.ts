@@ -4,9 +4,10 @@ import { appendEvents } from '../events/event.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { toCents } from '../lib/money.ts';
-import { expiryOf, findExpiriesOf } from '../orders/expire-orders.ts';
+import { expiryOf } from '../orders/expiry/expire-orders.tx.ts';
+import { findExpiries } from '../orders/expiry/overdue.repository.ts';
 import { lockOrders } from '../orders/order.repository.ts';
-import { applyTransitions } from '../orders/order-transition.ts';
+import { applyTransitions } from '../orders/order-transition.tx.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { Order } from '../orders/order.ts';
 import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.ts';
@@ -58,7 +59,7 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
     tx,
     deliveries.map(({ event }) => event.identity),
   );
-  const expiries = await findExpiriesOf(tx, [...orders.values()]);
+  const expiries = await findExpiries(tx, orders.values());
   const accepted = new Map<string, Accepted>();
   const repeated: string[] = [];
   const results = deliveries.map((delivery): ApplyResult => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { sweepOverdueOrders } from '../../src/orders/expire-orders.ts';
+import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
 import { expectNoDrift } from '../support/audits.ts';
 import '../support/problems.ts';
 import { startTestService, type TestService } from '../support/service.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { sweepOverdueOrders } from '../../src/orders/expire-orders.ts';
+import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
 import { connectForeign } from '../support/baskets.ts';
 import { type PlanRow, workIn, workOf } from '../support/plans.ts';
 import { observeStatements, type Statement } from '../support/race.ts';

@@ -1,4 +1,4 @@
-import { sweepOverdueOrders } from '../../src/orders/expire-orders.ts';
+import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
 import { useTestService } from './race.ts';
 import type { TestService, TestServiceOptions } from './service.ts';
 

@@ -1,13 +1,13 @@
 import { CompiledQuery } from 'kysely';
 
-import { plainArray, textArray } from '../db/pg-array.ts';
-import type { Tx } from '../db/types.ts';
-import type { IdempotencyKey } from '../idempotency/key.ts';
-import { StockBook, type StockChange, type StockCounters } from '../inventory/stock-book.ts';
-import type { LockedProduct } from '../inventory/stock.repository.ts';
-import { centsToDecimal } from '../lib/money.ts';
-import { orderCreated } from './order.events.ts';
-import type { Order, OrderItem } from './order.ts';
+import { plainArray, textArray } from '../../db/pg-array.ts';
+import type { Tx } from '../../db/types.ts';
+import type { IdempotencyKey } from '../../idempotency/key.ts';
+import { StockBook, type StockChange, type StockCounters } from '../../inventory/stock-book.ts';
+import type { LockedProduct } from '../../inventory/stock.repository.ts';
+import { centsToDecimal } from '../../lib/money.ts';
+import { orderCreated } from '../order.events.ts';
+import type { Order, OrderItem } from '../order.ts';
 
 export interface LockedForOrders {
   book: StockBook<LockedProduct>;

@@ -1,10 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 
-import { plainArray } from '../db/pg-array.ts';
-import type { Db, Tx } from '../db/types.ts';
-import type { LockedProduct } from '../inventory/stock.repository.ts';
-import { orderColumns, orderItems, type OrderRow, rowToOrder } from './order.repository.ts';
-import type { Order } from './order.ts';
+import { plainArray } from '../../db/pg-array.ts';
+import type { Db, Tx } from '../../db/types.ts';
+import type { LockedProduct } from '../../inventory/stock.repository.ts';
+import { orderColumns, orderItems, type OrderRow, rowToOrder } from '../order.repository.ts';
+import type { Order } from '../order.ts';
 
 /*
  * Which orders are overdue: unpaid, and past their time.
@@ -16,14 +16,15 @@ import type { Order } from './order.ts';
  * it draws its orders; so what was overdue for them is overdue for it. One that has waited for a lock past an order's
  * time still pays that order: the payment came in time.
  *
- * Clocks decide only which of the two legal ways it is. That it is one of them, and not both, is kept by the lock on the
- * order's row: whoever has it next finds what has become of the order.
+ * Clocks decide only which of the two legal ways it is. The lock on the order's row sees to it that it is one of them and
+ * not both: the next transaction that locks the row reads what the one before it has written.
  */
 const overdue = sql<boolean>`(orders.status = 'PENDING' and orders.expires_at <= now()::timestamptz(3))`;
 
 /**
- * Locks overdue orders, the longest overdue first, and leaves out those that others hold: another sweep, a payment, a
- * buyer in need of the stock. It waits for nobody, so neither the number of sweeps nor the order of these locks matters.
+ * Locks overdue orders, the longest overdue first, and leaves out those that other transactions hold: another sweep, a
+ * payment, a buyer in need of the stock. It never waits, so neither the number of sweeps nor the order of these locks
+ * matters.
  */
 export async function claimOverdue(tx: Tx, limit: number): Promise<Order[]> {
   const rows = await tx
@@ -73,14 +74,14 @@ function overdueHolds(productIds: readonly number[], limit: number): RawBuilder<
 
 const wholeOrder = sql`${sql.join(orderColumns.map((column) => sql.ref(column)))}, ${orderItems} as items`;
 
-export interface ClaimedHolds {
+interface ClaimedHolds {
   orders: Order[];
-  /** Products of overdue orders that are left, because somebody else holds them or there are too many. */
+  /** Products of overdue orders that are left, because another transaction holds them or there are too many. */
   productsLeft: Set<number>;
 }
 
 /** The same as `claimOverdue`, of the orders that hold one of the products. */
-export async function claimOverdueHolds(
+export async function claimHolds(
   tx: Tx,
   productIds: readonly number[],
   limit: number,
@@ -110,14 +111,10 @@ export async function claimOverdueHolds(
 }
 
 /**
- * Locks the overdue orders that hold one of the products, in the order of their ids, and waits for those that others
- * hold: only for who holds no product, as everywhere where orders are locked.
+ * Locks the overdue orders that hold one of the products, in the order of their ids, and waits for those that other
+ * transactions hold. Only for a transaction that holds no product, as everywhere where orders are locked.
  */
-export async function lockOverdueHolds(
-  tx: Tx,
-  productIds: readonly number[],
-  limit: number,
-): Promise<Order[]> {
+export async function lockHolds(tx: Tx, productIds: readonly number[], limit: number): Promise<Order[]> {
   const { rows } = await sql<OrderRow>`
     select ${wholeOrder} from orders
      where id = any(array(${overdueHolds(productIds, limit)})) and ${overdue}
@@ -127,11 +124,18 @@ export async function lockOverdueHolds(
   return rows.map(rowToOrder);
 }
 
-/** What has become, or will now become, of orders that were not paid in time, by their ids; others are missing. */
+/**
+ * Which of these orders, which the transaction has locked, are overdue now or have expired before, by their ids; others
+ * are missing. An order without a time limit is never read for this.
+ */
 export async function findExpiries(
   tx: Tx,
-  ids: readonly number[],
+  orders: Iterable<Order>,
 ): Promise<Map<number, 'overdue' | 'expired'>> {
+  const ids = [...orders]
+    .filter(({ expires_at, status }) => expires_at !== null && ['PENDING', 'CANCELED'].includes(status))
+    .map(({ id }) => id);
+  if (ids.length === 0) return new Map();
   const { rows } = await sql<{ id: number; overdue: boolean }>`
     select id, ${overdue} as overdue
       from orders

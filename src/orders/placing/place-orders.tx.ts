@@ -1,18 +1,17 @@
-import { executeLast } from '../db/pipeline.ts';
-import type { Tx } from '../db/types.ts';
-import { findKeys } from '../idempotency/idempotency.repository.ts';
-import { type Once, replayOf } from '../idempotency/idempotency.service.ts';
-import { type IdempotencyKey, keyId } from '../idempotency/key.ts';
-import { InsufficientStock, type StockBook, type StockChange } from '../inventory/stock-book.ts';
-import { findProductIds, insertMovements, writeStock } from '../inventory/stock.repository.ts';
-import type { Caller } from '../lib/caller.ts';
-import { AppError, unavailable } from '../lib/errors.ts';
-import { centsToNumber } from '../lib/money.ts';
-import { type AcceptedOrder, decideOrder, type OrderLine } from './decide-order.ts';
-import { releaseOverdueHolds } from './expire-orders.ts';
-import { expiryTime } from './order-state.ts';
-import { type PlannedTransition, writeTransitions } from './order-transition.ts';
-import { type NewOrder, type Order, type OrderPreview, soleItem } from './order.ts';
+import { executeLast } from '../../db/pipeline.ts';
+import type { Tx } from '../../db/types.ts';
+import { findKeys } from '../../idempotency/idempotency.repository.ts';
+import { type Once, replayOf } from '../../idempotency/idempotency.service.ts';
+import { type IdempotencyKey, keyId } from '../../idempotency/key.ts';
+import { InsufficientStock, type StockBook, type StockChange } from '../../inventory/stock-book.ts';
+import { findProductIds, insertMovements, writeStock } from '../../inventory/stock.repository.ts';
+import type { Caller } from '../../lib/caller.ts';
+import { AppError, unavailable } from '../../lib/errors.ts';
+import { decideOrder, type OrderLine, previewOrder } from './decide-order.ts';
+import { releaseHolds } from '../expiry/expire-orders.tx.ts';
+import { expiryTime } from '../order-state.ts';
+import { type PlannedTransition, writeTransitions } from '../order-transition.tx.ts';
+import type { NewOrder, Order } from '../order.ts';
 import {
   type LockedForOrders,
   lockForOrders,
@@ -38,7 +37,17 @@ export interface Placement {
   key: IdempotencyKey | undefined;
 }
 
-export type PlacementResult = Once<Order> | AppError;
+/** Too little stock, while overdue orders hold some of it that could not be had without waiting. */
+export interface HeldStock {
+  /** The refusal, if it stays so. */
+  held: InsufficientStock;
+}
+
+export type PlacementResult = Once<Order> | HeldStock | AppError;
+
+export function isHeld(result: Once<Order> | HeldStock): result is HeldStock {
+  return 'held' in result;
+}
 
 export interface PlacedBatch {
   /** One for each placement, in their order. */
@@ -53,7 +62,7 @@ export async function placeOrders(
   placements: readonly Placement[],
   { ttlMinutes, skipLocked = false }: { ttlMinutes: number; skipLocked?: boolean },
 ): Promise<PlacedBatch> {
-  // Everybody who waited has given up.
+  // Every caller that waited has given up.
   if (placements.length === 0) return { results: [], expired: 0 };
   const productIds = productsOf(placements);
   const locked = await lockForOrders(tx, productIds, placements.length, skipLocked);
@@ -66,18 +75,22 @@ export async function placeOrders(
     return new Batch(placements, { locked, busy, answers, ttlMinutes });
   };
   let batch = await decide();
-  let expiries: readonly PlannedTransition[] = [];
-  if (batch.short.size > 0) {
-    const released = await releaseOverdueHolds(tx, batch.short, locked.book.ids());
-    if (released !== undefined) {
-      // What was decided before is forgotten with its book; nothing of it is written.
-      ({ book: locked.book, expiries } = released);
-      batch = await decide();
-      batch.nameHeld(released.productsLeft);
-    }
+  const released = batch.short.size > 0 && (await releaseHolds(tx, batch.short, locked.book.ids()));
+  if (!released) {
+    await write(tx, batch.placed, [], locked.book);
+    return { results: batch.results, expired: 0 };
   }
-  await write(tx, batch.placed, expiries, locked.book);
-  return { results: batch.results, expired: expiries.length };
+  // What was decided before is forgotten with its book; nothing of it is written.
+  const { expiries, book, left } = released;
+  locked.book = book;
+  batch = await decide();
+  await write(tx, batch.placed, expiries, book);
+  return { results: batch.results.map((result) => orHeld(result, left)), expired: expiries.length };
+}
+
+function orHeld(result: PlacementResult, left: ReadonlySet<number>): PlacementResult {
+  const isLeft = result instanceof InsufficientStock && result.productIds.some((id) => left.has(id));
+  return isLeft ? { held: result } : result;
 }
 
 async function write(
@@ -153,15 +166,6 @@ class Batch {
     if (key !== undefined) answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
     return { result: placed, replayed: false };
   }
-
-  /** Marks the refusals that are for products of which more is overdue. */
-  nameHeld(productsLeft: ReadonlySet<number>): void {
-    for (const refusal of this.results) {
-      if (refusal instanceof InsufficientStock) {
-        refusal.heldByOverdue = refusal.productIds.some((id) => productsLeft.has(id));
-      }
-    }
-  }
 }
 
 /** Takes the stock in the book, so that the next order of the batch is decided on what is left. */
@@ -173,30 +177,4 @@ function reserve(
 ): StockChange[] {
   const cause = { orderId, reason: null, caller };
   return lines.map(({ product, quantity }) => book.reserve(product.id, quantity, cause));
-}
-
-/** The order that a decision makes at a time, as callers will see it; nothing is written. */
-export function previewOrder(
-  order: NewOrder,
-  { lines, totalCents }: AcceptedOrder,
-  now: string,
-  expiresAt: string | null,
-): OrderPreview {
-  const items = lines.map(({ product, quantity }) => ({
-    product_id: product.id,
-    sku: product.sku,
-    quantity,
-    unit_price: centsToNumber(product.priceCents),
-  }));
-  return {
-    status: 'PENDING',
-    items,
-    total: centsToNumber(totalCents),
-    customer_email: order.customerEmail,
-    version: 1,
-    expires_at: expiresAt,
-    created_at: now,
-    updated_at: now,
-    ...soleItem(items),
-  };
 }

@@ -1,8 +1,8 @@
-import { InsufficientStock, sellable } from '../inventory/stock-book.ts';
-import type { LockedProduct } from '../inventory/stock.repository.ts';
-import { AppError } from '../lib/errors.ts';
-import { centsToDecimal, centsToNumber, MAX_AMOUNT, totalCents } from '../lib/money.ts';
-import type { NewOrder } from './order.ts';
+import { InsufficientStock, sellable } from '../../inventory/stock-book.ts';
+import type { LockedProduct } from '../../inventory/stock.repository.ts';
+import { AppError } from '../../lib/errors.ts';
+import { centsToDecimal, centsToNumber, MAX_AMOUNT, totalCents } from '../../lib/money.ts';
+import { type NewOrder, type OrderPreview, soleItem } from '../order.ts';
 
 export interface OrderLine {
   product: LockedProduct;
@@ -68,4 +68,30 @@ function shortageOf(lines: readonly OrderLine[]): InsufficientStock | undefined 
     }));
   const [first, ...others] = shortages;
   return first === undefined ? undefined : new InsufficientStock([first, ...others]);
+}
+
+/** The order that a decision makes at a time, as callers will see it; nothing is written. */
+export function previewOrder(
+  order: NewOrder,
+  accepted: AcceptedOrder,
+  now: string,
+  expiresAt: string | null,
+): OrderPreview {
+  const items = accepted.lines.map(({ product, quantity }) => ({
+    product_id: product.id,
+    sku: product.sku,
+    quantity,
+    unit_price: centsToNumber(product.priceCents),
+  }));
+  return {
+    status: 'PENDING',
+    items,
+    total: centsToNumber(accepted.totalCents),
+    customer_email: order.customerEmail,
+    version: 1,
+    expires_at: expiresAt,
+    created_at: now,
+    updated_at: now,
+    ...soleItem(items),
+  };
 }
