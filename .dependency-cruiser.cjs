@@ -38,7 +38,7 @@ module.exports = {
       comment: 'What every request shares serves any feature; a key is of requests, too.',
       severity: 'error',
       from: { path: '^src/http/' },
-      to: { path: feature, pathNot: '^src/idempotency/(key|fingerprint)\\.ts$' },
+      to: { path: feature, pathNot: '^src/idempotency/(key|fingerprint|context)\\.ts$' },
     },
     {
       name: 'routes-know-no-sql',

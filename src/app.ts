@@ -20,6 +20,7 @@ import { renderErrors, sendProblem } from './http/problem.ts';
 import { problemSchemas } from './http/problem.schemas.ts';
 import { problemTypeRoutes } from './http/problem-types.ts';
 import { ProblemTypeSchema } from './http/problem-types.schemas.ts';
+import { collectRoutes } from './http/route-config.ts';
 import { createRequestIds, observeRequests } from './http/request-context.ts';
 import type { RequestEntry } from './http/request-line.ts';
 import { Money } from './http/schemas.ts';
@@ -62,8 +63,6 @@ import { productRoutes } from './products/product.routes.ts';
 import { shareAnswer } from './lib/shared-answer.ts';
 import type { Services } from './services.ts';
 
-/** The top of the ladder of timeouts (db/database.ts): the whole of a request, from the end of its headers on. */
-const REQUEST_TIMEOUT_MS = 8000;
 /** Receiving a request: longer than any honest client needs, and checked often, for Node checks every 30 s at first. */
 const RECEIVE_TIMEOUT_MS = 10_000;
 const CONNECTIONS_CHECK_MS = 2000;
@@ -174,10 +173,11 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   app.server.maxHeadersCount = 0;
   limitConnections(app, limits.maxConnections ?? MAX_CONNECTIONS, services.metrics);
   refuseTunnels(app, services.metrics);
+  collectRoutes(app);
   renderErrors(app);
   serveInTurn(app, services.metrics);
   observeRequests(app, services.metrics, logRequest);
-  limitDuration(app, REQUEST_TIMEOUT_MS);
+  limitDuration(app);
   checkHeads(app, [createFramingCheck(), ...createHostChecks(hostRules(config))]);
   refuseUnknownCalls(app);
   correctHeadAnswers(app);

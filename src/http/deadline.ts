@@ -1,11 +1,15 @@
+import { finished } from 'node:stream';
+
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
 
 import { AppError, unavailable } from '../lib/errors.ts';
+import { isStream } from './answer-body.ts';
 import { reportFailure } from './problem.ts';
+import { DEADLINE_MS } from './route-config.ts';
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Answers every request that is under way with 503, because nothing can be waited for any more. */
+    /** Answers every request that is under way with 503, and cuts off streams: the process is about to end. */
     refuseUnderWay(): void;
   }
 }
@@ -21,17 +25,19 @@ declare module 'fastify' {
 }
 
 /**
- * Answers 503 before a request has taken `deadlineMs`. What it was doing may still be done; an
- * Idempotency-Key tells. Call it after `observeRequests`, which notes when each request came.
+ * Answers 503 before a request has taken its route's `config.deadlineMs`. Its work may still be done; a caller with an
+ * Idempotency-Key finds out by sending it again. A stream that has begun cannot turn into a 503: its connection is closed,
+ * so that its client sees that the end is missing. Call this after `observeRequests`, which notes when each request came.
  *
- * One timer looks after all requests. Fastify's own `handlerTimeout` gives each request a timer and an AbortController,
+ * One timer serves all requests. Fastify's own `handlerTimeout` gives each request a timer and an AbortController,
  * which cost a tenth of an order.
  */
-export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
+export function limitDuration(app: FastifyInstance): void {
   // Slots are used again and again. A Set would leave its outgrown tables behind, each pointing to the next and to the
   // requests of its time, and so would carry every request into the old generation.
   const underWay: (FastifyReply | undefined)[] = [];
   const freeSlots: number[] = [];
+  const streams = new Set<FastifyReply>();
   app.decorateReply('deadlineSlot', -1);
   app.addHook('onRequest', (_request, reply, done) => {
     reply.deadlineSlot = freeSlots.pop() ?? underWay.length;
@@ -45,19 +51,25 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
   };
   app.addHook('onSend', (_request, reply, payload, done) => {
     release(reply);
+    if (isStream(payload)) {
+      streams.add(reply);
+      finished(reply.raw, () => streams.delete(reply));
+    }
     done(null, payload);
   });
   const timer = setInterval(() => {
-    const latest = performance.now() - (deadlineMs - CHECK_MS);
+    const now = performance.now();
     for (const reply of underWay) {
-      if (reply !== undefined && reply.startedAt <= latest) endWith(reply, tooLate(reply));
+      if (reply !== undefined && isOverdue(reply, now)) endWith(reply, tooLate(reply));
     }
+    for (const reply of streams) if (isOverdue(reply, now)) reply.raw.destroy();
   }, CHECK_MS);
   timer.unref();
   app.decorate('refuseUnderWay', () => {
     for (const reply of underWay) {
       if (reply !== undefined) endWith(reply, unavailable('The service is stopping, try again'));
     }
+    for (const reply of streams) reply.raw.destroy();
   });
   function endWith(reply: FastifyReply, error: AppError): void {
     release(reply);
@@ -66,6 +78,13 @@ export function limitDuration(app: FastifyInstance, deadlineMs: number): void {
     reply.log = lateLog(reply);
   }
   app.addHook('onClose', async () => clearInterval(timer));
+}
+
+function isOverdue(reply: FastifyReply, now: number): boolean {
+  const ageMs = now - reply.startedAt + CHECK_MS;
+  // No route has less time than this, and Fastify puts a route's options together each time that they are read.
+  if (ageMs < DEADLINE_MS) return false;
+  return ageMs >= (reply.routeOptions.config.deadlineMs ?? DEADLINE_MS);
 }
 
 /**

@@ -5,6 +5,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
 import { barOf, PAGE_HEADERS, sendHtml, titleOf, VIEWPORT, wayToRoot } from './page-layout.ts';
+import { DOWNLOAD_DEADLINE_MS, routeConfig } from './route-config.ts';
 
 /*
  * The documentation that the service serves itself, with nothing loaded from elsewhere: the reader's browser may be as
@@ -19,6 +20,12 @@ export interface DocsOptions {
   signsWebhooks: boolean;
 }
 
+/** What each route here declares. A slow connection may take long to fetch a page's script. */
+const page = () => ({
+  schema: { hide: true },
+  config: routeConfig('public', 'exempt', DOWNLOAD_DEADLINE_MS),
+});
+
 export async function serveDocs(app: FastifyInstance, { signsWebhooks }: DocsOptions): Promise<void> {
   serveDocument(app);
   await serveSwaggerUi(app, signsWebhooks);
@@ -29,11 +36,11 @@ export async function serveDocs(app: FastifyInstance, { signsWebhooks }: DocsOpt
 function serveDocument(app: FastifyInstance): void {
   let json: string | undefined;
   let yaml: string | undefined;
-  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) => {
+  app.get('/openapi.json', page(), async (_request, reply) => {
     json ??= JSON.stringify(app.swagger());
     return reply.type('application/json; charset=utf-8').send(json);
   });
-  app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => {
+  app.get('/openapi.yaml', page(), async (_request, reply) => {
     yaml ??= app.swagger({ yaml: true });
     return reply.type('application/yaml; charset=utf-8').send(yaml);
   });
@@ -45,28 +52,34 @@ declare function readDocument<T>(response: T): T;
 
 async function serveSwaggerUi(app: FastifyInstance, signsWebhooks: boolean): Promise<void> {
   const bar = barOf('../', 'docs/') + (signsWebhooks ? SIGNING : '');
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    theme: {
-      title: titleOf('Try it out'),
-      css: [{ filename: 'pages.css', content: await readAsset('pages.css') }],
-      js: [
-        { filename: 'page.js', content: inserting(VIEWPORT, bar) },
-        { filename: 'docs.js', content: await readAsset('docs.js') },
-      ],
-    },
-    uiConfig: {
-      // Without the bar of Swagger UI: its field would load documents from elsewhere.
-      layout: 'BaseLayout',
-      displayRequestDuration: true,
-      tryItOutEnabled: true,
-      requestInterceptor: (request) => signWebhook(request),
-      responseInterceptor: (response) => readDocument(response),
-    },
-    uiHooks: { onRequest: keepRelative },
+  await app.register(async (scope) => {
+    // The plugin's own routes.
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, ...page().config };
+    });
+    await scope.register(swaggerUi, {
+      routePrefix: '/docs',
+      theme: {
+        title: titleOf('Try it out'),
+        css: [{ filename: 'pages.css', content: await readAsset('pages.css') }],
+        js: [
+          { filename: 'page.js', content: inserting(VIEWPORT, bar) },
+          { filename: 'docs.js', content: await readAsset('docs.js') },
+        ],
+      },
+      uiConfig: {
+        // Without the bar of Swagger UI: its field would load documents from elsewhere.
+        layout: 'BaseLayout',
+        displayRequestDuration: true,
+        tryItOutEnabled: true,
+        requestInterceptor: (request) => signWebhook(request),
+        responseInterceptor: (response) => readDocument(response),
+      },
+      uiHooks: { onRequest: keepRelative },
+    });
   });
   // Where the plugin's files have a page of their own, which finds no document.
-  app.get('/docs/static', { schema: { hide: true } }, async (request, reply) =>
+  app.get('/docs/static', page(), async (request, reply) =>
     reply.redirect(`${wayToRoot(request)}docs/`, 308),
   );
 }
@@ -100,13 +113,13 @@ const keepRelative: onRequestHookHandler = (request, reply, done) => {
 async function serveRedoc(app: FastifyInstance): Promise<void> {
   const script = await readAsset('redoc.standalone.js');
   const etag = `"${createHash('sha256').update(script).digest('base64url').slice(0, 22)}"`;
-  app.get('/docs/static/redoc.standalone.js', { schema: { hide: true } }, async (request, reply) => {
+  app.get('/docs/static/redoc.standalone.js', page(), async (request, reply) => {
     // Kept by the browser, and asked for each time: another version of the service has another file.
     reply.header('etag', etag).header('cache-control', 'no-cache');
     if (request.headers['if-none-match'] === etag) return reply.code(304).send();
     return reply.type('text/javascript; charset=utf-8').send(script);
   });
-  app.get('/redoc', { schema: { hide: true } }, async (request, reply) => {
+  app.get('/redoc', page(), async (request, reply) => {
     const root = wayToRoot(request);
     return sendHtml(request, reply, {
       title: 'Reference',

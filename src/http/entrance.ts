@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import { prefersHtml, wayToRoot } from './page-layout.ts';
+import { routeConfig } from './route-config.ts';
 import { ref } from './schemas.ts';
 
 const Link = Type.String({ format: 'uri-reference' });
@@ -37,7 +38,7 @@ const getEntrance = {
 } satisfies FastifySchema;
 
 export const entranceRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/', { schema: getEntrance }, async (request, reply) => {
+  app.get('/', { schema: getEntrance, config: routeConfig('public', 'exempt') }, async (request, reply) => {
     reply.header('vary', 'accept');
     if (prefersHtml(request)) return reply.redirect(`${wayToRoot(request)}docs/`, 303);
     return reply.send(describeEntrance(app.prefix));

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-import type { Page } from '../lib/page.ts';
+import type { Page, PageQuery } from '../lib/page.ts';
 
 /**
  * A page of 1,000 usual rows has 250 KB. Rows with the longest texts that are allowed would make 10 MB, which the
@@ -8,8 +8,18 @@ import type { Page } from '../lib/page.ts';
  */
 const PAGE_LIMIT_BYTES = 1024 * 1024;
 
+/** Reads the page that the query asks for, and sends it. The query's schema has `pageQuery`. */
+export async function listPage<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  list: (page: PageQuery) => Promise<Page<T>>,
+): Promise<FastifyReply> {
+  const { limit, skip, sort, cursor } = request.query as PageQuery;
+  return sendPage(request, reply, await list({ limit, skip, sort, cursor }));
+}
+
 /** Sends a page as an array that ends early past 1 MB, with a Link to the rest. */
-export function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>): FastifyReply {
+function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>): FastifyReply {
   let { items, nextCursor } = page;
   let json = serialize(reply, items);
   while (Buffer.byteLength(json) > PAGE_LIMIT_BYTES && items.length > 1) {

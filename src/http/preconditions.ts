@@ -5,7 +5,7 @@ import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { matchesVersion, parseVersionMatch, toEtag, type VersionMatch } from '../lib/versions.ts';
 
 /** @throws AppError validation_failed when the header is there and is not a list of entity tags */
-export function ifMatchOf(headers: { 'if-match'?: string }): VersionMatch | undefined {
+export function ifMatchOf(headers: { 'if-match'?: string | undefined }): VersionMatch | undefined {
   return read('if-match', headers['if-match'], 'strong');
 }
 

@@ -5,23 +5,32 @@ import { AppError, isProblemCode, type ProblemCode, problems } from '../lib/erro
 import { problemGuide } from '../lib/problem-guide.ts';
 import { escapeHtml, prefersHtml, proseToHtml, sendHtml, wayToRoot } from './page-layout.ts';
 import { problemCodes, problemExample } from './problem.schemas.ts';
+import { routeConfig } from './route-config.ts';
 import * as schemas from './problem-types.schemas.ts';
 
 /** What each code means and what to do about it: pages for people, JSON for programs. */
 export const problemTypeRoutes: FastifyPluginAsyncTypebox = async (app) => {
-  app.get('/problems', { schema: schemas.listProblemTypes }, async (request, reply) => {
-    reply.header('vary', 'accept');
-    if (!prefersHtml(request)) return reply.send(problemCodes.map(describe));
-    return sendHtml(request, reply, { title: 'Problems', current: 'problems', body: listPage(request) });
-  });
+  app.get(
+    '/problems',
+    { schema: schemas.listProblemTypes, config: routeConfig('public', 'exempt') },
+    async (request, reply) => {
+      reply.header('vary', 'accept');
+      if (!prefersHtml(request)) return reply.send(problemCodes.map(describe));
+      return sendHtml(request, reply, { title: 'Problems', current: 'problems', body: listPage(request) });
+    },
+  );
 
-  app.get('/problems/:code', { schema: schemas.getProblemType }, async (request, reply) => {
-    const { code } = request.params;
-    if (!isProblemCode(code)) throw new AppError('not_found', 'There is no problem with this code');
-    reply.header('vary', 'accept');
-    if (!prefersHtml(request)) return reply.send(describe(code));
-    return sendHtml(request, reply, { title: problems[code].title, body: problemPage(code, request) });
-  });
+  app.get(
+    '/problems/:code',
+    { schema: schemas.getProblemType, config: routeConfig('public', 'exempt') },
+    async (request, reply) => {
+      const { code } = request.params;
+      if (!isProblemCode(code)) throw new AppError('not_found', 'There is no problem with this code');
+      reply.header('vary', 'accept');
+      if (!prefersHtml(request)) return reply.send(describe(code));
+      return sendHtml(request, reply, { title: problems[code].title, body: problemPage(code, request) });
+    },
+  );
 };
 
 function describe(code: ProblemCode) {

@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { finished } from 'node:stream';
 
-import type { FastifyInstance, FastifyRequest, onSendHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify';
 
+import type { RequestContext } from '../idempotency/context.ts';
+import { fingerprintOf } from '../idempotency/fingerprint.ts';
+import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { Caller } from '../lib/caller.ts';
 import type { HistogramSeries } from '../lib/histogram.ts';
 import type { Metrics } from '../lib/metrics.ts';
+import { isStream } from './answer-body.ts';
+import { ifMatchOf } from './preconditions.ts';
 import type { RequestEntry } from './request-line.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -25,9 +31,40 @@ export function createRequestIds(): (request: Pick<IncomingMessage, 'headers'>) 
   };
 }
 
-/** Who is asking. While the service is open, everybody is `anonymous`. */
+/** The caller of a request. While the service is open, every caller is `anonymous`. */
 export function callerOf(request: FastifyRequest): Caller {
   return { actor: 'anonymous', requestId: request.id };
+}
+
+interface TakenHeaders {
+  /** The call takes an Idempotency-Key, which stands for this command at this route. */
+  key?: { route: string; command: unknown };
+  /** The call takes If-Match. */
+  ifMatch?: boolean;
+}
+
+/**
+ * What a service is told about a request beside its command. A call names the headers that it takes; those that it does
+ * not take are not looked at.
+ * @throws AppError validation_failed when If-Match is not a list of entity tags
+ */
+export function contextOf(
+  request: FastifyRequest,
+  { key, ifMatch = false }: TakenHeaders = {},
+): RequestContext {
+  return {
+    caller: callerOf(request),
+    key: key && keyOf(request, key.route, key.command),
+    ifMatch: ifMatch ? ifMatchOf(request.headers) : undefined,
+  };
+}
+
+function keyOf({ headers }: FastifyRequest, route: string, command: unknown): IdempotencyKey | undefined {
+  const key = headers['idempotency-key'];
+  // The schema of a call that takes keys lets only one pass, as text.
+  if (typeof key !== 'string') return undefined;
+  // All callers share one scope while the service is open.
+  return { scope: '', key, fingerprint: fingerprintOf('POST', route, command) };
 }
 
 declare module 'fastify' {
@@ -44,13 +81,14 @@ const UNKNOWN = 'unknown';
 const STATIC_ROUTE = /^(?:\/api\/v1)?\/(?:docs\/static|redoc)\//;
 
 /**
- * Names the request in its answer, and writes its one log line and its duration when the answer is sent.
+ * Writes the request's id into its answer, and its one log line and its duration when the answer is sent.
  *
- * That it has been sent is not waited for: Fastify would listen to each response, which costs more than everything
- * here. A client that has left by then is marked in the line and counted.
+ * An answer in one piece is observed when it is handed to Node: to listen for the end of each response costs more than
+ * everything here. An answer that is a stream is observed at its end. A client that has left by then is marked in the line
+ * and counted.
  *
- * Each route has a hook of its own that knows its name, for a request that is asked for its route puts a whole
- * description of it together.
+ * Each route has a hook of its own that knows the route's path, because Fastify puts a whole description of the route
+ * together for each request that is asked for it.
  */
 export function observeRequests(
   app: FastifyInstance,
@@ -60,19 +98,24 @@ export function observeRequests(
   const observerOf = (route: string): onSendHookHandler => {
     const durations = new Durations(metrics, route);
     const isLogged = !STATIC_ROUTE.test(route);
-    return (request, reply, payload, done) => {
-      // A plugin may find nothing at a path of its own: that is an unknown path, and only the last hook's.
-      if (request.is404 && route !== UNKNOWN) return done(null, payload);
+    const observe = (request: FastifyRequest, reply: FastifyReply, aborted: boolean) => {
       const { method, url } = request;
       const status = reply.statusCode;
       const durationMs = performance.now() - reply.startedAt;
       durations.observe(method, status, durationMs);
-      // Node marks a response so when its connection closes first.
-      const aborted = reply.raw.destroyed;
       if (aborted) metrics.requestsAborted.inc({ route });
-      if (isLogged) {
-        const { actor } = callerOf(request);
-        logRequest({ requestId: request.id, actor, method, url, status, durationMs, aborted });
+      if (!isLogged) return;
+      const { actor } = callerOf(request);
+      logRequest({ requestId: request.id, actor, method, url, status, durationMs, aborted });
+    };
+    return (request, reply, payload, done) => {
+      // A plugin may find nothing at a path of its own: that is an unknown path, and only the last hook's.
+      if (request.is404 && route !== UNKNOWN) return done(null, payload);
+      if (isStream(payload)) {
+        finished(reply.raw, (error) => observe(request, reply, error != null));
+      } else {
+        // Node marks a response as destroyed when its connection closes first.
+        observe(request, reply, reply.raw.destroyed);
       }
       return done(null, payload);
     };

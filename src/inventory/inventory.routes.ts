@@ -1,11 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { idempotencyKeyOf } from '../http/idempotency-key.ts';
-import { sendPage } from '../http/pages.ts';
-import { ifMatchOf } from '../http/preconditions.ts';
-import { callerOf } from '../http/request-context.ts';
+import { listPage } from '../http/pages.ts';
+import { contextOf } from '../http/request-context.ts';
+import { routeConfig } from '../http/route-config.ts';
+import { sendOnce } from '../http/send-once.ts';
 import { toInstant, toPeriod } from '../lib/instant.ts';
-import { toEtag } from '../lib/versions.ts';
 import type { AuditService } from './audit.service.ts';
 import * as schemas from './inventory.schemas.ts';
 import type { InventoryService } from './inventory.service.ts';
@@ -14,30 +13,30 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{
   inventory: InventoryService;
   audits: AuditService;
 }> = async (app, { inventory, audits }) => {
-  app.get('/products/:id/stock-movements', { schema: schemas.listMovements }, async (request, reply) => {
-    const { kind, order_id, limit, skip, sort, cursor } = request.query;
+  const listing = { schema: schemas.listMovements, config: routeConfig('reader', 'scan') };
+  app.get('/products/:id/stock-movements', listing, async (request, reply) => {
+    const { kind, order_id } = request.query;
     const filter = { kind, order_id, ...toPeriod(request.query) };
-    const page = { limit, skip, sort, cursor };
-    return sendPage(request, reply, await inventory.listMovements(request.params.id, filter, page));
+    return listPage(request, reply, (page) => inventory.listMovements(request.params.id, filter, page));
   });
 
-  app.post('/products/:id/stock-adjustments', { schema: schemas.adjustStock }, async (request, reply) => {
+  const adjusting = { schema: schemas.adjustStock, config: routeConfig('writer', 'write') };
+  app.post('/products/:id/stock-adjustments', adjusting, async (request, reply) => {
     const { id } = request.params;
     const { delta, kind = 'adjusted', reason, note = null } = request.body;
     const adjustment = { delta, kind, reason, note };
-    const { headers } = request;
-    const key = idempotencyKeyOf(headers, '/products/:id/stock-adjustments', { id, ...adjustment });
-    const ifMatch = ifMatchOf(headers);
-    const { result, replayed } = await inventory.adjust(id, adjustment, callerOf(request), ifMatch, key);
-    if (replayed) reply.header('idempotency-replayed', 'true');
-    return reply.code(201).header('etag', toEtag(result.version)).send(result);
+    const key = { route: '/products/:id/stock-adjustments', command: { id, ...adjustment } };
+    const context = contextOf(request, { key, ifMatch: true });
+    return sendOnce(reply, await inventory.adjust(id, adjustment, context), { status: 201 });
   });
 
-  app.get('/products/:id/stock/explain', { schema: schemas.explainStock }, async (request) => {
+  const explaining = { schema: schemas.explainStock, config: routeConfig('reader', 'scan') };
+  app.get('/products/:id/stock/explain', explaining, async (request) => {
     const { as_of } = request.query;
     const asOf = as_of === undefined ? undefined : toInstant(as_of, 'as_of', 'earlier');
     return inventory.explain(request.params.id, asOf);
   });
 
-  app.get('/inventory/audit', { schema: schemas.auditInventory }, async () => audits.audit());
+  const auditing = { schema: schemas.auditInventory, config: routeConfig('reader', 'scan') };
+  app.get('/inventory/audit', auditing, async () => audits.audit());
 };

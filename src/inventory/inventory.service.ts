@@ -4,11 +4,11 @@ import type { Db, Tx } from '../db/types.ts';
 import { newEvent } from '../events/define-event.ts';
 import { appendEvents, hasEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
-import type { IdempotencyKey } from '../idempotency/key.ts';
+import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError, validationFailed } from '../lib/errors.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
-import { requireVersion, type VersionMatch } from '../lib/versions.ts';
+import { requireVersion } from '../lib/versions.ts';
 import { productUpdated } from '../products/product.events.ts';
 import { lockProduct } from '../products/product.repository.ts';
 import { countersOf, type Product, productNotFound } from '../products/product.ts';
@@ -45,9 +45,7 @@ export function createInventoryService({ db, lists, products }: InventoryService
     adjust(
       id: number,
       adjustment: Adjustment,
-      caller: Caller,
-      ifMatch: VersionMatch | undefined,
-      key: IdempotencyKey | undefined,
+      { caller, ifMatch, key }: RequestContext,
     ): Promise<Once<AdjustedStock>> {
       return inTransaction(db, async (tx) => {
         // Locked, so that of many adjustments at once each adds to what the one before it has left. And locked before

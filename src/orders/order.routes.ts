@@ -1,40 +1,42 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { idempotencyKeyOf } from '../http/idempotency-key.ts';
-import { sendPage } from '../http/pages.ts';
-import { ifMatchOf, sendVersioned } from '../http/preconditions.ts';
-import { callerOf } from '../http/request-context.ts';
-import { toEtag } from '../lib/versions.ts';
+import { listPage } from '../http/pages.ts';
+import { sendVersioned } from '../http/preconditions.ts';
+import { contextOf } from '../http/request-context.ts';
+import { routeConfig } from '../http/route-config.ts';
+import { sendChanged, sendOnce } from '../http/send-once.ts';
 import { orderCommand, toNewOrder, toOrderFilter } from './order-input.ts';
 import * as schemas from './order.schemas.ts';
 import type { OrderService } from './order.service.ts';
 
 export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = async (app, { orders }) => {
-  app.post('/orders', { schema: schemas.createOrder }, async (request, reply) => {
+  const placing = { schema: schemas.createOrder, config: routeConfig('writer', 'order') };
+  app.post('/orders', placing, async (request, reply) => {
     const order = toNewOrder(request.body);
     if (request.query.dry_run === true) return reply.code(200).send(await orders.preview(order));
-    const key = idempotencyKeyOf(request.headers, '/orders', orderCommand(order));
-    const { result: placed, replayed } = await orders.place(order, callerOf(request), key);
-    if (replayed) reply.header('idempotency-replayed', 'true');
-    reply.header('location', `${app.prefix}/orders/${placed.id}`);
-    return reply.code(201).header('etag', toEtag(placed.version)).send(placed);
+    const context = contextOf(request, { key: { route: '/orders', command: orderCommand(order) } });
+    const placed = await orders.place(order, context);
+    return sendOnce(reply, placed, { status: 201, location: `${app.prefix}/orders/${placed.result.id}` });
   });
 
-  app.post('/orders/preview', { schema: schemas.previewOrder }, async (request, reply) =>
+  const previewing = { schema: schemas.previewOrder, config: routeConfig('reader', 'point') };
+  app.post('/orders/preview', previewing, async (request, reply) =>
     reply.send(await orders.preview(toNewOrder(request.body))),
   );
 
-  app.get('/orders', { schema: schemas.listOrders }, async (request, reply) => {
-    const { limit, skip, sort, cursor } = request.query;
-    const page = { limit, skip, sort, cursor };
-    return sendPage(request, reply, await orders.list(toOrderFilter(request.query), page));
+  const listing = { schema: schemas.listOrders, config: routeConfig('reader', 'scan') };
+  app.get('/orders', listing, async (request, reply) => {
+    const filter = toOrderFilter(request.query);
+    return listPage(request, reply, (page) => orders.list(filter, page));
   });
 
-  app.get('/orders/:id', { schema: schemas.getOrder }, async (request, reply) =>
+  const reading = { schema: schemas.getOrder, config: routeConfig('reader', 'point') };
+  app.get('/orders/:id', reading, async (request, reply) =>
     sendVersioned(reply, request.headers, await orders.get(request.params.id)),
   );
 
-  app.get('/orders/:id/history', { schema: schemas.getOrderHistory }, async (request, reply) =>
+  const readingHistory = { schema: schemas.getOrderHistory, config: routeConfig('reader', 'point') };
+  app.get('/orders/:id/history', readingHistory, async (request, reply) =>
     reply.send(await orders.history(request.params.id)),
   );
 
@@ -46,18 +48,17 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = 
       method,
       url,
       schema: schemas.changeStatus(operationId),
+      config: routeConfig('writer', 'write'),
       handler: async (request, reply) => {
-        const ifMatch = ifMatchOf(request.headers);
-        const { id } = request.params;
-        const order = await orders.changeStatus(id, request.body.status, callerOf(request), ifMatch);
-        return reply.header('etag', toEtag(order.version)).send(order);
+        const context = contextOf(request, { ifMatch: true });
+        return sendChanged(reply, await orders.changeStatus(request.params.id, request.body.status, context));
       },
     });
   }
 
-  app.delete('/orders/:id', { schema: schemas.cancelOrder }, async (request, reply) => {
-    const { id } = request.params;
-    await orders.changeStatus(id, 'CANCELED', callerOf(request), ifMatchOf(request.headers));
+  const canceling = { schema: schemas.cancelOrder, config: routeConfig('writer', 'write') };
+  app.delete('/orders/:id', canceling, async (request, reply) => {
+    await orders.changeStatus(request.params.id, 'CANCELED', contextOf(request, { ifMatch: true }));
     return reply.code(204).send(null);
   });
 };

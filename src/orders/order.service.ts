@@ -3,7 +3,7 @@ import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
 import type { Once } from '../idempotency/idempotency.service.ts';
-import type { IdempotencyKey } from '../idempotency/key.ts';
+import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
@@ -37,7 +37,7 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
   const { db, lists, reads, placer, reader, metrics, ttlMinutes } = dependencies;
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
-    async place(order: NewOrder, caller: Caller, key: IdempotencyKey | undefined): Promise<Once<Order>> {
+    async place(order: NewOrder, { caller, key }: RequestContext): Promise<Once<Order>> {
       try {
         const placed = await placer.place({ order, caller, key });
         if (!placed.replayed) metrics.ordersPlaced.inc();
@@ -80,12 +80,7 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
      * back already, and shipping it would give the goods away.
      * @throws AppError order_not_found, version_mismatch, invalid_status_transition
      */
-    async changeStatus(
-      id: number,
-      to: OrderStatus,
-      caller: Caller,
-      ifMatch: VersionMatch | undefined,
-    ): Promise<Order> {
+    async changeStatus(id: number, to: OrderStatus, { caller, ifMatch }: RequestContext): Promise<Order> {
       const { order, hasExpired } = await inTransaction(db, (tx) => moveOrder(tx, id, to, caller, ifMatch));
       if (hasExpired) {
         // Refused only now, because a refusal inside of the transaction would take the expiry back.

@@ -2,8 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Static } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 
-import { sendPage } from '../http/pages.ts';
+import { listPage } from '../http/pages.ts';
 import { callerOf } from '../http/request-context.ts';
+import { routeConfig } from '../http/route-config.ts';
 import { ref } from '../http/schemas.ts';
 import { toInputFaults } from '../http/input-faults.ts';
 import { validationFailed } from '../lib/errors.ts';
@@ -18,9 +19,10 @@ import { PaymentWebhookBody } from './webhook.schemas.ts';
 const webhookBody = ref(PaymentWebhookBody);
 
 export const inboxRoutes: FastifyPluginAsyncTypebox<{ inbox: InboxService }> = async (app, { inbox }) => {
-  app.get('/webhooks/inbox', { schema: schemas.listInbox }, async (request, reply) => {
-    const { outcome, verdict, event_type, order_id, event_id, received_from, received_to, ...page } =
-      request.query;
+  // What came in may name customers, so a reader's key does not open it.
+  const listing = { schema: schemas.listInbox, config: routeConfig('writer', 'scan') };
+  app.get('/webhooks/inbox', listing, async (request, reply) => {
+    const { outcome, verdict, event_type, order_id, event_id, received_from, received_to } = request.query;
     const filter = {
       outcome,
       verdict,
@@ -30,14 +32,16 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{ inbox: InboxService }> = a
       received_from: toBound(received_from, 'received_from'),
       received_to: toBound(received_to, 'received_to'),
     };
-    return sendPage(request, reply, await inbox.list(filter, page));
+    return listPage(request, reply, (page) => inbox.list(filter, page));
   });
 
-  app.get('/webhooks/inbox/:id', { schema: schemas.getInboxDelivery }, async (request, reply) =>
+  const reading = { schema: schemas.getInboxDelivery, config: routeConfig('writer', 'point') };
+  app.get('/webhooks/inbox/:id', reading, async (request, reply) =>
     reply.send(await inbox.get(request.params.id)),
   );
 
-  app.post('/webhooks/inbox/:id/replay', { schema: schemas.replayDelivery }, async (request, reply) => {
+  const replaying = { schema: schemas.replayDelivery, config: routeConfig('admin', 'write') };
+  app.post('/webhooks/inbox/:id/replay', replaying, async (request, reply) => {
     const read = (delivery: SignedDelivery) => readPayment(request, delivery);
     return reply.send(await inbox.replay(request.params.id, read, callerOf(request)));
   });

@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 
-import { idempotencyKeyOf } from '../http/idempotency-key.ts';
-import { sendPage } from '../http/pages.ts';
-import { ifMatchOf, sendVersioned } from '../http/preconditions.ts';
-import { callerOf } from '../http/request-context.ts';
-import { toBound } from '../lib/instant.ts';
+import { listPage } from '../http/pages.ts';
+import { sendVersioned } from '../http/preconditions.ts';
+import { contextOf } from '../http/request-context.ts';
+import { routeConfig } from '../http/route-config.ts';
+import { sendOnce } from '../http/send-once.ts';
+import { toPeriod } from '../lib/instant.ts';
 import { toReadyAnswer } from '../lib/ready-answer.ts';
-import { toEtag } from '../lib/versions.ts';
 import * as schemas from './payment-exception.schemas.ts';
 import type { PaymentExceptionService } from './payment-exception.service.ts';
 
@@ -18,35 +18,24 @@ export const paymentExceptionRoutes: FastifyPluginAsyncTypebox<PaymentExceptionR
   app,
   { exceptions },
 ) => {
-  app.get('/payments/exceptions', { schema: schemas.listPaymentExceptions }, async (request, reply) => {
-    const { status, reason, order_id, created_from, created_to, ...page } = request.query;
-    const filter = {
-      status,
-      reason,
-      order_id,
-      created_from: toBound(created_from, 'created_from'),
-      created_to: toBound(created_to, 'created_to'),
-    };
-    return sendPage(request, reply, await exceptions.list(filter, page));
+  const listing = { schema: schemas.listPaymentExceptions, config: routeConfig('reader', 'scan') };
+  app.get('/payments/exceptions', listing, async (request, reply) => {
+    const { status, reason, order_id } = request.query;
+    const filter = { status, reason, order_id, ...toPeriod(request.query) };
+    return listPage(request, reply, (page) => exceptions.list(filter, page));
   });
 
-  app.get('/payments/exceptions/:id', { schema: schemas.getPaymentException }, async (request, reply) =>
+  const reading = { schema: schemas.getPaymentException, config: routeConfig('reader', 'point') };
+  app.get('/payments/exceptions/:id', reading, async (request, reply) =>
     sendVersioned(reply, request.headers, toReadyAnswer(await exceptions.get(request.params.id))),
   );
 
-  app.post(
-    '/payments/exceptions/:id/resolve',
-    { schema: schemas.resolvePaymentException },
-    async (request, reply) => {
-      const { id } = request.params;
-      const command = { resolution: request.body.resolution, note: request.body.note ?? null };
-      const { result, replayed } = await exceptions.resolve(id, command, {
-        caller: callerOf(request),
-        ifMatch: ifMatchOf(request.headers),
-        key: idempotencyKeyOf(request.headers, `/payments/exceptions/${id}/resolve`, command),
-      });
-      if (replayed) reply.header('idempotency-replayed', 'true');
-      return reply.header('etag', toEtag(result.version)).send(result);
-    },
-  );
+  const resolving = { schema: schemas.resolvePaymentException, config: routeConfig('admin', 'write') };
+  app.post('/payments/exceptions/:id/resolve', resolving, async (request, reply) => {
+    const { id } = request.params;
+    const command = { resolution: request.body.resolution, note: request.body.note ?? null };
+    const key = { route: `/payments/exceptions/${id}/resolve`, command };
+    const context = contextOf(request, { key, ifMatch: true });
+    return sendOnce(reply, await exceptions.resolve(id, command, context), { status: 200 });
+  });
 };

@@ -3,7 +3,7 @@ import type { Db, Tx } from '../db/types.ts';
 import { newEvent } from '../events/define-event.ts';
 import { appendEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
-import type { IdempotencyKey } from '../idempotency/key.ts';
+import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
@@ -22,12 +22,6 @@ export type PaymentExceptionService = ReturnType<typeof createPaymentExceptionSe
 export interface ResolveCommand {
   resolution: Resolution;
   note: string | null;
-}
-
-export interface ResolveOptions {
-  caller: Caller;
-  ifMatch: VersionMatch | undefined;
-  key: IdempotencyKey | undefined;
 }
 
 export function createPaymentExceptionService({ db, lists, reads }: { db: Db; lists: Db; reads: Db }) {
@@ -51,7 +45,7 @@ export function createPaymentExceptionService({ db, lists, reads }: { db: Db; li
     resolve(
       id: number,
       command: ResolveCommand,
-      { caller, ifMatch, key }: ResolveOptions,
+      { caller, ifMatch, key }: RequestContext,
     ): Promise<Once<PaymentException>> {
       return inTransaction(db, (tx) =>
         runOnce(tx, key, 200, () => resolveException(tx, id, command, caller, ifMatch)),

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import { refusalOfEncoding } from '../http/json-body.ts';
 import { toKnownError } from '../http/problem.ts';
 import { callerOf } from '../http/request-context.ts';
+import { routeConfig } from '../http/route-config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
@@ -85,6 +86,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = as
     '/webhooks/payment',
     {
       schema: receivePaymentEvent,
+      config: routeConfig('public', 'exempt'),
       bodyLimit: BODY_LIMIT_BYTES,
       // The handler refuses what is wrong with the body, for it may be a damaged copy of a known event.
       attachValidation: true,

@@ -1,12 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { Static } from '@sinclair/typebox';
 
-import { idempotencyKeyOf } from '../http/idempotency-key.ts';
-import { sendPage } from '../http/pages.ts';
-import { ifMatchOf, sendVersioned } from '../http/preconditions.ts';
-import { callerOf } from '../http/request-context.ts';
+import { listPage } from '../http/pages.ts';
+import { sendVersioned } from '../http/preconditions.ts';
+import { contextOf } from '../http/request-context.ts';
+import { routeConfig } from '../http/route-config.ts';
+import { sendChanged, sendOnce } from '../http/send-once.ts';
 import { toCents } from '../lib/money.ts';
-import { toEtag } from '../lib/versions.ts';
 import * as schemas from './product.schemas.ts';
 import type { ProductService } from './product.service.ts';
 import type { ProductEdit } from './product.ts';
@@ -15,22 +15,23 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ products: ProductService
   app,
   { products },
 ) => {
-  app.post('/products', { schema: schemas.createProduct }, async (request, reply) => {
+  const creating = { schema: schemas.createProduct, config: routeConfig('writer', 'write') };
+  app.post('/products', creating, async (request, reply) => {
     const { price, description = null, active = true, ...fields } = request.body;
     const command = { ...fields, description, active, priceCents: toCents(price) };
-    const key = idempotencyKeyOf(request.headers, '/products', command);
-    const { result: product, replayed } = await products.create(command, callerOf(request), key);
-    if (replayed) reply.header('idempotency-replayed', 'true');
-    reply.header('location', `${app.prefix}/products/${product.id}`);
-    return reply.code(201).header('etag', toEtag(product.version)).send(product);
+    const context = contextOf(request, { key: { route: '/products', command } });
+    const created = await products.create(command, context);
+    return sendOnce(reply, created, { status: 201, location: `${app.prefix}/products/${created.result.id}` });
   });
 
-  app.get('/products', { schema: schemas.listProducts }, async (request, reply) => {
-    const { q, sku, active, stock_below, ...page } = request.query;
-    return sendPage(request, reply, await products.list({ q, sku, active, stock_below }, page));
+  const listing = { schema: schemas.listProducts, config: routeConfig('reader', 'scan') };
+  app.get('/products', listing, async (request, reply) => {
+    const { q, sku, active, stock_below } = request.query;
+    return listPage(request, reply, (page) => products.list({ q, sku, active, stock_below }, page));
   });
 
-  app.get('/products/:id', { schema: schemas.getProduct }, async (request, reply) =>
+  const reading = { schema: schemas.getProduct, config: routeConfig('reader', 'point') };
+  app.get('/products/:id', reading, async (request, reply) =>
     sendVersioned(reply, request.headers, await products.get(request.params.id)),
   );
 
@@ -42,17 +43,18 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ products: ProductService
       method,
       url: '/products/:id',
       schema: schemas.editProduct(operationId),
+      config: routeConfig('writer', 'write'),
       handler: async (request, reply) => {
-        const { id } = request.params;
         const edit = toEdit(request.body);
-        const product = await products.edit(id, edit, callerOf(request), ifMatchOf(request.headers));
-        return reply.header('etag', toEtag(product.version)).send(product);
+        const context = contextOf(request, { ifMatch: true });
+        return sendChanged(reply, await products.edit(request.params.id, edit, context));
       },
     });
   }
 
-  app.delete('/products/:id', { schema: schemas.deleteProduct }, async (request, reply) => {
-    await products.remove(request.params.id, callerOf(request), ifMatchOf(request.headers));
+  const deleting = { schema: schemas.deleteProduct, config: routeConfig('writer', 'write') };
+  app.delete('/products/:id', deleting, async (request, reply) => {
+    await products.remove(request.params.id, contextOf(request, { ifMatch: true }));
     return reply.code(204).send(null);
   });
 };

@@ -4,7 +4,7 @@ import type { Db, Tx } from '../db/types.ts';
 import { newEvent } from '../events/define-event.ts';
 import { appendEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
-import type { IdempotencyKey } from '../idempotency/key.ts';
+import type { RequestContext } from '../idempotency/context.ts';
 import { bookOf, type StockChange } from '../inventory/stock-book.ts';
 import { insertMovements } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -43,11 +43,7 @@ export interface ProductServiceDependencies {
 export function createProductService({ db, lists, reader }: ProductServiceDependencies) {
   return {
     /** @throws AppError duplicate_sku, idempotency_key_reused */
-    create(
-      product: NewProduct & { stock: number },
-      caller: Caller,
-      key: IdempotencyKey | undefined,
-    ): Promise<Once<Product>> {
+    create(product: NewProduct & { stock: number }, { caller, key }: RequestContext): Promise<Once<Product>> {
       return inTransaction(db, (tx) => runOnce(tx, key, 201, () => createProduct(tx, product, caller)));
     },
 
@@ -62,12 +58,12 @@ export function createProductService({ db, lists, reader }: ProductServiceDepend
     },
 
     /** @throws AppError product_not_found, duplicate_sku, stock_out_of_range, version_mismatch */
-    edit(id: number, edit: ProductEdit, caller: Caller, ifMatch: VersionMatch | undefined): Promise<Product> {
+    edit(id: number, edit: ProductEdit, { caller, ifMatch }: RequestContext): Promise<Product> {
       return inTransaction(db, (tx) => editProduct(tx, id, edit, caller, ifMatch));
     },
 
     /** @throws AppError product_not_found, product_has_orders, version_mismatch */
-    remove(id: number, caller: Caller, ifMatch: VersionMatch | undefined): Promise<void> {
+    remove(id: number, { caller, ifMatch }: RequestContext): Promise<void> {
       return inTransaction(db, (tx) => removeProduct(tx, id, caller, ifMatch));
     },
   };

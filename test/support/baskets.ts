@@ -31,7 +31,11 @@ export async function place(
   const named = key && { scope: '', key, fingerprint: fingerprintOf('POST', '/orders', order) };
   try {
     const caller = { actor: 'anonymous', requestId: 'batch' };
-    const { result, replayed } = await service.services.orders.place(order, caller, named || undefined);
+    const { result, replayed } = await service.services.orders.place(order, {
+      caller,
+      key: named || undefined,
+      ifMatch: undefined,
+    });
     return replayed ? { replayed: result.id } : { placed: result.id };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
