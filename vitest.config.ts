@@ -22,14 +22,27 @@ const shared = {
   expect: { poll: { timeout: 30_000 } },
 };
 
-/** What `npm test` runs. */
-const all = {
-  test: {
-    ...shared,
-    name: 'all',
-    include: ['test/{unit,api,races,faults,schema,drills,scripts}/**/*.test.ts'],
-  },
-};
+const everything = 'test/{unit,api,races,faults,schema,drills,scripts}/**/*.test.ts';
+
+/**
+ * What takes minutes together, and of which a change breaks the least: plans over a million rows, whole drills, servers and
+ * services that are started, killed and restored. `npm run test:long` runs them.
+ */
+const longFiles = [
+  'test/schema/{movement-plans,payment-plans,plans}.test.ts',
+  'test/drills/{crash,locks,races}.test.ts',
+  'test/faults/{backup,connections,database-network,database-server,embedded,embedded-roles,embedded-root}.test.ts',
+  'test/faults/{output,pipeline-storm,reused-transaction-id,shares,silence,stop}.test.ts',
+  'test/races/{ledger,model}.test.ts',
+];
+
+/** Any file, by `npx vitest run --project all test/...`. */
+const all = { test: { ...shared, name: 'all', include: [everything] } };
+
+/** What `npm test` runs. Files that are in none of the lists here run in it. */
+const main = { test: { ...shared, name: 'main', include: [everything], exclude: longFiles } };
+
+const long = { test: { ...shared, name: 'long', include: longFiles } };
 
 /** What `npm run test:quick` runs: every rule once, and the races that carry the promise. */
 const quick = {
@@ -37,10 +50,12 @@ const quick = {
     ...shared,
     name: 'quick',
     include: ['test/{unit,api}/**/*.test.ts', 'test/races/{idempotency,oversell,payments}.test.ts'],
+    // Clocks, audits and metrics of databases that are away, which are waited for.
+    exclude: ['test/api/{clock-set-back,general,inventory-audit,payment-metrics,stock-limits}.test.ts'],
   },
 };
 
-/** What `npm run test:long` adds: the API, and the races for stock and keys, with the database behind PgBouncer in transaction mode. */
+/** What `npm run test:long` also runs: the API, and the races for stock and keys, with the database behind PgBouncer in transaction mode. */
 const pgbouncer = {
   test: {
     ...shared,
@@ -63,11 +78,11 @@ const processes = {
   },
 };
 
-const long = findPgbouncer() === undefined ? [processes] : [processes, pgbouncer];
+const behindPgbouncer = findPgbouncer() === undefined ? [] : [pgbouncer];
 
 export default defineConfig({
   test: {
-    projects: [all, quick, ...long],
+    projects: [all, quick, main, long, processes, ...behindPgbouncer],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', './test/support/totals-reporter.ts'],
     // Two workers on two cores: more would only make the races compete with each other for the processor.
