@@ -9,6 +9,7 @@ import { type DrillOptions, readDrillOptions } from './drill/options.ts';
 import { oversell } from './drill/oversell.ts';
 import { Progress } from './drill/progress.ts';
 import { describeReport, type Report, sentence, toReport } from './drill/report.ts';
+import { restart } from './drill/restart.ts';
 import { runScript, UsageError } from './support/arguments.ts';
 import { Children } from './support/children.ts';
 import { closeAfter } from './support/interrupt.ts';
@@ -23,6 +24,7 @@ const DRILLS = {
   deadlock,
   expiry,
   crash,
+  restart,
 } as const satisfies Record<string, Drill>;
 
 type DrillName = keyof typeof DRILLS;

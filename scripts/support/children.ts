@@ -52,13 +52,15 @@ export class Children {
     }
   }
 
-  async stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    if (!this.#running.has(child)) return;
+  /** @returns its exit code; null when a signal ended it */
+  async stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
+    if (!this.#running.has(child)) return child.exitCode;
     const ended = new Promise((resolve) => child.once('exit', resolve));
     const killer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
     child.kill(signal);
     await ended;
     clearTimeout(killer);
+    return child.exitCode;
   }
 
   async stopAll(): Promise<void> {

@@ -15,9 +15,9 @@ export interface ServiceProcess {
   pid: number;
   /** Whether its process has ended, for any reason. */
   ended(): boolean;
-  stop(): Promise<void>;
-  /** SIGKILL. */
-  kill(): Promise<void>;
+  /** SIGTERM. @returns the exit code; null when it did not end by itself */
+  stop(): Promise<number | null>;
+  kill(): Promise<unknown>;
 }
 
 export interface ServiceOptions {
