@@ -58,7 +58,10 @@ module.exports = {
       name: 'business-knows-no-http',
       comment: 'Services and repositories must serve a script as well as a request.',
       severity: 'error',
-      from: { path: feature, pathNot: '\\.(routes|schemas)\\.ts$|-input\\.ts$' },
+      from: {
+        path: feature,
+        pathNot: '\\.(routes|schemas)\\.ts$|-input\\.ts$|^src/inbound/providers?[./]',
+      },
       to: { path: ['^src/http/', 'node_modules/(fastify|@fastify)/'] },
     },
     {
@@ -104,7 +107,8 @@ module.exports = {
       from: {
         path: [
           '^src/orders/(order-state|placing/decide-order)\\.ts$',
-          '^src/payments/(payment-rules|webhook-signature|payment-exception|inbox)\\.ts$',
+          '^src/payments/(payment-rules|payment-exception)\\.ts$',
+          '^src/inbound/(webhook-signature|inbox|providers/[^/]+)\\.ts$',
           '^src/idempotency/fingerprint\\.ts$',
           '^src/inventory/stock-book\\.ts$',
           '^src/lib/(money|cursor|versions|page|instant)\\.ts$',

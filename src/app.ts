@@ -46,8 +46,8 @@ import {
   OrderTransitionSchema,
 } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
-import { inboxRoutes } from './payments/inbox.routes.ts';
-import { InboxDeliverySchema, OutcomeSchema, VerdictSchema } from './payments/inbox.schemas.ts';
+import { inboxRoutes } from './inbound/inbox.routes.ts';
+import { InboxDeliverySchema, OutcomeSchema, VerdictSchema } from './inbound/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
 import {
   ExceptionStatusSchema,
@@ -56,8 +56,9 @@ import {
   ResolveExceptionBody,
   ReviewReasonSchema,
 } from './payments/payment-exception.schemas.ts';
-import { webhookRoutes } from './payments/webhook.routes.ts';
-import { PaymentWebhookBody, PaymentWebhookResult } from './payments/webhook.schemas.ts';
+import { webhookRoutes } from './inbound/webhook.routes.ts';
+import { createGenericProvider, PaymentWebhookBody } from './inbound/providers/generic.ts';
+import { PaymentWebhookResult } from './inbound/webhook.schemas.ts';
 import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
 import { productRoutes } from './products/product.routes.ts';
 import { shareAnswer } from './lib/shared-answer.ts';
@@ -221,8 +222,9 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
   await app.register(inventoryRoutes, { inventory, audits });
-  await app.register(webhookRoutes, { payments, inbox, secrets: config.webhookSecrets, clock, metrics });
-  await app.register(inboxRoutes, { inbox });
+  const provider = createGenericProvider(config.webhookSecrets);
+  await app.register(webhookRoutes, { payments, inbox, providers: [provider], clock, metrics });
+  await app.register(inboxRoutes, { inbox, provider });
   await app.register(paymentExceptionRoutes, { exceptions });
 }
 

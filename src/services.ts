@@ -9,9 +9,10 @@ import { createRoomMaker } from './orders/expiry/expiry.service.ts';
 import { createOrderPlacer } from './orders/placing/order-placer.ts';
 import { findReadyOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
-import { createInboxService } from './payments/inbox.service.ts';
+import { showFailed } from './inbound/inbox-gauges.ts';
+import { createInboxService } from './inbound/inbox.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
-import { showWaitingWork } from './payments/payment-gauges.ts';
+import { showOpenExceptions } from './payments/payment-gauges.ts';
 import { createPaymentService } from './payments/payment.service.ts';
 import { findReadyProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';
@@ -36,7 +37,8 @@ export function createServices(dependencies: Dependencies) {
   const payments = createPaymentService({ db: database.payments, metrics });
   const audits = createAuditService({ reports: database.reports, metrics });
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
-  showWaitingWork(db, metrics);
+  showOpenExceptions(db, metrics);
+  showFailed(db, metrics);
   const productReader = createIdReader(
     (ids) => findReadyProducts(reads, ids),
     observeBatches(metrics, 'product_reads'),

@@ -1,31 +1,21 @@
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { ReviewReason } from './payment-rules.ts';
-import type { SignatureScheme } from './webhook-signature.ts';
 
-/** A delivery whose signature was verified, before anything in it is read. */
-export interface SignedDelivery {
-  rawBody: Buffer;
-  scheme: SignatureScheme;
-  /** The signed webhook-id header; undefined under the scheme that does not sign it. */
-  webhookId: string | undefined;
-  /** The X-Event-Id header: recorded, not signed, never trusted. */
-  unsignedEventId: string | undefined;
-}
-
-/** A verified delivery of a payment event. */
+/** A payment event, whose sender is verified, whichever provider it came from. */
 export interface PaymentEvent {
-  /** See `eventIdentity`: what can be inserted once. */
+  /** What can be inserted once. */
   identity: string;
   type: string;
   /** Null in events of unused types that name no order. */
   orderId: number | null;
   amountCents: number | undefined;
   paymentMethod: string | undefined;
-  scheme: SignatureScheme;
+  /** How it was signed; recorded. */
+  scheme: string;
   /** The X-Event-Id header: recorded, not signed, never trusted. */
   unsignedEventId: string | undefined;
   rawBody: Buffer;
-  /** Applied again from the inbox, not delivered. */
+  /** Applied again from the inbox: its provider has not sent it once more. */
   replayed: boolean;
 }
 

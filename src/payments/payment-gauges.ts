@@ -5,19 +5,18 @@ import type { Metrics } from '../lib/metrics.ts';
 import { createReading } from '../lib/reading.ts';
 import { countOpenExceptions } from './payment-exception.repository.ts';
 import { reviewReasons } from './payment-rules.ts';
-import { countFailed } from './webhook-refusal.repository.ts';
 
 /** A scrape waits no longer for the database; Prometheus itself gives up after 10 s, and then has no metric at all. */
 const PATIENCE_MS = 1000;
 
 /**
- * Shows what waits for a person, as the database has it when it is asked: every instance shows the same. While the
+ * Shows the payments that wait for a person, as the database has it when it is asked: every instance shows the same. While the
  * database is away, the last figures stand; nobody can resolve anything then, either.
  */
-export function showWaitingWork(db: Db, metrics: Metrics): void {
+export function showOpenExceptions(db: Db, metrics: Metrics): void {
   const read = createReading(async () => {
-    const [exceptions, failed] = await Promise.all([countOpenExceptions(db), countFailed(db)]);
-    return { exceptions, failed, readAtMs: performance.now() };
+    const exceptions = await countOpenExceptions(db);
+    return { exceptions, readAtMs: performance.now() };
   }, PATIENCE_MS);
   const registers = [metrics.registry];
 
@@ -45,16 +44,6 @@ export function showWaitingWork(db: Db, metrics: Metrics): void {
       oldest.set(Math.max(0, ...known.exceptions.map((e) => e.oldestSeconds + sinceRead)));
     },
   });
-  const failed = new Gauge({
-    name: 'webhook_inbox_failed',
-    help: 'Signed deliveries in the inbox that failed and were not applied since',
-    registers,
-    async collect() {
-      const known = await read();
-      if (known !== undefined) failed.set(known.failed);
-    },
-  });
   // Until there is a first reading, nothing is known; a gauge without labels would say 0.
   oldest.remove();
-  failed.remove();
 }

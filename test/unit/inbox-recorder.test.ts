@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 
 import { createDeferred } from '../../src/lib/deferred.ts';
 import { createMetrics } from '../../src/lib/metrics.ts';
-import type { Refusal, Verdict } from '../../src/payments/inbox.ts';
-import { createInboxRecorder } from '../../src/payments/inbox-recorder.ts';
-import type { CountedRefusal } from '../../src/payments/webhook-refusal.repository.ts';
+import type { Refusal, Verdict } from '../../src/inbound/inbox.ts';
+import { createInboxRecorder } from '../../src/inbound/inbox-recorder.ts';
+import type { CountedRefusal } from '../../src/inbound/webhook-refusal.repository.ts';
 
 function refusal(identity: string, verdict: Verdict = 'valid', more: Partial<Refusal> = {}): Refusal {
   return {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { showBody } from '../../src/payments/inbox.ts';
+import { showBody } from '../../src/inbound/inbox.ts';
 
 const shown = (body: string | Buffer, total?: number) => {
   const bytes = Buffer.from(body);

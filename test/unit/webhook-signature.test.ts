@@ -8,7 +8,7 @@ import {
   eventIdentity,
   type SignatureHeaders,
   verifySignature,
-} from '../../src/payments/webhook-signature.ts';
+} from '../../src/inbound/webhook-signature.ts';
 import { digestOf, standardHeaders } from '../support/webhooks.ts';
 
 const SECRET = 'test-secret';

@@ -1,24 +1,21 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import type { Static } from '@sinclair/typebox';
 import type { FastifyRequest } from 'fastify';
 
 import { listPage } from '../http/pages.ts';
 import { callerOf } from '../http/request-context.ts';
 import { routeConfig } from '../http/route-config.ts';
-import { ref } from '../http/schemas.ts';
 import { toInputFaults } from '../http/input-faults.ts';
 import { validationFailed } from '../lib/errors.ts';
 import { toBound } from '../lib/instant.ts';
+import type { PaymentEvent } from '../payments/payment-event.ts';
 import * as schemas from './inbox.schemas.ts';
 import type { InboxService } from './inbox.service.ts';
-import type { PaymentEvent, SignedDelivery } from './payment-event.ts';
-import { parsePayment, toPaymentEvent } from './webhook-input.ts';
-import { PaymentWebhookBody } from './webhook.schemas.ts';
+import type { Provider, SignedMessage } from './provider.ts';
 
-/** One object, by which Fastify knows the validator that it has compiled of it. */
-const webhookBody = ref(PaymentWebhookBody);
-
-export const inboxRoutes: FastifyPluginAsyncTypebox<{ inbox: InboxService }> = async (app, { inbox }) => {
+export const inboxRoutes: FastifyPluginAsyncTypebox<{
+  inbox: InboxService;
+  provider: Provider;
+}> = async (app, { inbox, provider }) => {
   // What came in may name customers, so a reader's key does not open it.
   const listing = { schema: schemas.listInbox, config: routeConfig('writer', 'scan') };
   app.get('/webhooks/inbox', listing, async (request, reply) => {
@@ -42,15 +39,16 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{ inbox: InboxService }> = a
 
   const replaying = { schema: schemas.replayDelivery, config: routeConfig('admin', 'write') };
   app.post('/webhooks/inbox/:id/replay', replaying, async (request, reply) => {
-    const read = (delivery: SignedDelivery) => readPayment(request, delivery);
+    const read = (message: SignedMessage) => readAgain(request, provider, message);
     return reply.send(await inbox.replay(request.params.id, read, callerOf(request)));
   });
 };
 
-/** The way of a webhook's body behind its signature: parsed, held against the same schema, made an event. */
-function readPayment(request: FastifyRequest, delivery: SignedDelivery): PaymentEvent {
-  const body = parsePayment(delivery.rawBody);
-  const validate = request.compileValidationSchema(webhookBody);
+/** A webhook's body once more, as its route takes it behind the signature: parsed, held against the schema, read. */
+function readAgain(request: FastifyRequest, provider: Provider, message: SignedMessage): PaymentEvent {
+  const body = provider.parse(message.rawBody);
+  // Fastify compiles it once: it knows the validator by this object.
+  const validate = request.compileValidationSchema(provider.schema.body as object);
   if (!validate(body)) throw validationFailed(toInputFaults(validate.errors ?? [], 'body'));
-  return toPaymentEvent(body as Static<typeof PaymentWebhookBody>, delivery, true);
+  return { ...provider.read(body, message), replayed: true };
 }

@@ -8,18 +8,16 @@ import { routeConfig } from '../http/route-config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import type { Metrics } from '../lib/metrics.ts';
+import type { PaymentService } from '../payments/payment.service.ts';
 import { type Refusal, UNVERIFIED_BODY_BYTES, type Verdict } from './inbox.ts';
 import type { InboxService } from './inbox.service.ts';
-import type { SignedDelivery } from './payment-event.ts';
-import type { PaymentService } from './payment.service.ts';
-import { describePayment, toPaymentEvent, tryParsePayment } from './webhook-input.ts';
-import { receivePaymentEvent } from './webhook.schemas.ts';
-import { eventIdentity, verifySignature } from './webhook-signature.ts';
+import type { Description, Provider, SignedMessage } from './provider.ts';
+import { eventIdentity } from './webhook-signature.ts';
 
 export interface WebhookRoutesOptions {
   payments: PaymentService;
   inbox: Pick<InboxService, 'keep'>;
-  secrets: readonly string[];
+  providers: readonly Provider[];
   clock: Clock;
   metrics: Metrics;
 }
@@ -29,10 +27,10 @@ const BODY_LIMIT_BYTES = 64 * 1024;
 /** A detail may repeat what was sent. */
 const DETAIL_KEPT_CHARS = 1000;
 
-/** What a delivery that does not verify counts as, and is answered. */
+/** The count and the answer of an inbound delivery that does not verify. */
 const unverified = {
   missing: { outcome: 'unsigned', code: 'missing_signature', detail: 'Missing webhook signature' },
-  invalid: { outcome: 'forged', code: 'invalid_signature', detail: 'Invalid webhook signature' },
+  forged: { outcome: 'forged', code: 'invalid_signature', detail: 'Invalid webhook signature' },
   stale: {
     outcome: 'stale',
     code: 'stale_signature',
@@ -41,99 +39,122 @@ const unverified = {
 } as const;
 
 /**
- * The order of things is the point: the bytes are taken as they came, their signature is checked, and only then are
+ * The order of the steps is the point: the bytes are taken as they came, their signature is checked, and only then are
  * they parsed and held against the schema. So a forger learns nothing but 401 and 403. The parser that keeps the bytes
  * lives in this plugin alone; the routes beside it get parsed JSON.
  */
 export const webhookRoutes: FastifyPluginAsyncTypebox<WebhookRoutesOptions> = async (app, options) => {
-  const { payments, inbox, secrets, clock, metrics } = options;
-  const signedDeliveries = new WeakMap<FastifyRequest, SignedDelivery>();
-  const parseFaults = new WeakMap<FastifyRequest, AppError>();
-
   app.removeContentTypeParser('application/json');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     done(refusalOfEncoding(request) ?? null, body);
   });
+  for (const provider of options.providers) await app.register(providerRoute, { ...options, provider });
+};
 
-  /** Also a request without a body has a signature to miss. */
+interface ProviderRouteOptions extends Omit<WebhookRoutesOptions, 'providers'> {
+  provider: Provider;
+}
+
+const providerRoute: FastifyPluginAsyncTypebox<ProviderRouteOptions> = async (app, options) => {
+  const { provider, payments, inbox, clock, metrics } = options;
+  const signedMessages = new WeakMap<FastifyRequest, SignedMessage>();
+  const parseFaults = new WeakMap<FastifyRequest, AppError>();
+
+  /** A request without a body has a signature to miss, too. */
   function verify(request: FastifyRequest): Buffer {
     const rawBody = rawBodyOf(request);
-    const verdict = verifySignature(signatureHeaders(request), rawBody, secrets, clock.nowMs());
-    if (verdict === 'missing' || verdict === 'invalid' || verdict === 'stale') {
-      const { outcome, code, detail } = unverified[verdict];
+    const verified = provider.verify(request.headers, rawBody, clock.nowMs());
+    if (typeof verified === 'string') {
+      const { outcome, code, detail } = unverified[verified];
       metrics.paymentEvents.inc({ outcome });
       throw new AppError(code, detail);
     }
-    signedDeliveries.set(request, {
-      rawBody,
-      scheme: verdict,
-      // Under the other scheme, nobody has signed this header.
-      webhookId: verdict === 'standard-webhooks' ? headerOf(request, 'webhook-id') : undefined,
-      unsignedEventId: headerOf(request, 'x-event-id')?.slice(0, 255),
-    });
+    signedMessages.set(request, verified);
     return rawBody;
   }
 
-  // Whatever is refused, at whatever point, is remembered; no answer waits for it.
+  // Every refusal, at whatever point, is recorded; no answer waits for it.
   app.addHook('onError', (request, _reply, error, done) => {
-    const signed = signedDeliveries.get(request);
+    const signed = signedMessages.get(request);
     if (signed !== undefined) metrics.paymentEvents.inc({ outcome: 'failed' });
-    inbox.keep(toRefusal(request, signed, error));
+    const refusal =
+      signed === undefined
+        ? unverifiedRefusal(request, error)
+        : signedRefusal(request, signed, provider.describe(request.body, signed), error);
+    inbox.keep(refusal);
     done();
   });
 
   app.post(
-    '/webhooks/payment',
+    provider.path,
     {
-      schema: receivePaymentEvent,
+      schema: provider.schema,
       config: routeConfig('public', 'exempt'),
       bodyLimit: BODY_LIMIT_BYTES,
       // The handler refuses what is wrong with the body, for it may be a damaged copy of a known event.
       attachValidation: true,
       preValidation: async (request: FastifyRequest) => {
-        const { body, fault } = tryParsePayment(verify(request));
+        const { body, fault } = tryParse(provider, verify(request));
         request.body = body;
         if (fault !== undefined) parseFaults.set(request, fault);
       },
     },
     async (request, reply) => {
-      const signed = signedDeliveries.get(request);
+      const signed = signedMessages.get(request);
       if (signed === undefined) throw new Error('a webhook reached its handler without being verified');
       const fault = parseFaults.get(request) ?? request.validationError;
       if (fault !== undefined) {
-        const known = await payments.repeat(describePayment(request.body, signed).identity);
+        const known = await payments.repeat(provider.describe(request.body, signed).identity);
         if (known === undefined) throw fault;
         return reply.send(known);
       }
-      const event = toPaymentEvent(request.body, signed, false);
+      const event = provider.read(request.body, signed);
       return reply.send(await payments.apply(event, { ...callerOf(request), actor: 'payment-provider' }));
     },
   );
 };
 
-function toRefusal(request: FastifyRequest, signed: SignedDelivery | undefined, error: unknown): Refusal {
-  const { code: reason, message } = toKnownError(error, request);
-  const told = { reason, detail: message.slice(0, DETAIL_KEPT_CHARS), requestId: request.id };
-  if (signed !== undefined) {
-    const { rawBody, scheme, unsignedEventId = null } = signed;
-    const described = describePayment(request.body, signed);
-    return {
-      ...told,
-      ...described,
-      verdict: 'valid',
-      scheme,
-      unsignedEventId,
-      rawBody,
-      bodyBytes: rawBody.length,
-    };
+/** A body that cannot be parsed may be the copy of a known event: then what is wrong with it does not matter. */
+function tryParse(provider: Provider, rawBody: Buffer): { body?: unknown; fault?: AppError } {
+  try {
+    return { body: provider.parse(rawBody) };
+  } catch (error) {
+    if (error instanceof AppError) return { fault: error };
+    throw error;
   }
-  // Nothing of what nobody has signed is parsed, and no more of it is hashed than is kept.
+}
+
+function answered(request: FastifyRequest, error: unknown) {
+  const { code: reason, message } = toKnownError(error, request);
+  return { reason, detail: message.slice(0, DETAIL_KEPT_CHARS), requestId: request.id };
+}
+
+function signedRefusal(
+  request: FastifyRequest,
+  { rawBody, scheme, unsignedEventId }: SignedMessage,
+  description: Description,
+  error: unknown,
+): Refusal {
+  return {
+    ...answered(request, error),
+    ...description,
+    verdict: 'valid',
+    scheme,
+    unsignedEventId: unsignedEventId ?? null,
+    rawBody,
+    bodyBytes: rawBody.length,
+  };
+}
+
+/** Nothing of what nobody has signed is parsed, and no more of it is hashed than is kept. */
+function unverifiedRefusal(request: FastifyRequest, error: unknown): Refusal {
   const rawBody = rawBodyOf(request);
-  const verdict = verdictOf(reason);
+  const answer = answered(request, error);
+  const verdict = verdictOf(answer.reason);
   const kept = rawBody.subarray(0, UNVERIFIED_BODY_BYTES);
-  const identity = verdict === 'unchecked' ? reason : eventIdentity(undefined, undefined, kept);
+  const identity = verdict === 'unchecked' ? answer.reason : eventIdentity(undefined, undefined, kept);
   const unknown = { scheme: null, eventType: null, orderId: null, unsignedEventId: null };
-  return { ...told, ...unknown, verdict, identity, rawBody, bodyBytes: rawBody.length };
+  return { ...answer, ...unknown, verdict, identity, rawBody, bodyBytes: rawBody.length };
 }
 
 function verdictOf(reason: string): Verdict {
@@ -145,19 +166,4 @@ function verdictOf(reason: string): Verdict {
 /** Empty where the body never arrived, or was refused before it was read. */
 function rawBodyOf(request: FastifyRequest): Buffer {
   return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-}
-
-function signatureHeaders(request: FastifyRequest) {
-  return {
-    signature: headerOf(request, 'x-webhook-signature'),
-    webhookId: headerOf(request, 'webhook-id'),
-    webhookTimestamp: headerOf(request, 'webhook-timestamp'),
-    webhookSignature: headerOf(request, 'webhook-signature'),
-  };
-}
-
-/** Node joins a repeated header with commas, which no signature of ours contains. */
-function headerOf(request: FastifyRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
 }

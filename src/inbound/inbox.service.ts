@@ -6,11 +6,12 @@ import { AppError } from '../lib/errors.ts';
 import { inBatches } from '../lib/in-batches.ts';
 import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import type { PaymentEvent, PaymentResult } from '../payments/payment-event.ts';
+import type { PaymentService } from '../payments/payment.service.ts';
 import { findDelivery, listDeliveries } from './inbox.repository.ts';
 import type { InboxDelivery, InboxFilter, Refusal } from './inbox.ts';
 import { createInboxRecorder } from './inbox-recorder.ts';
-import type { PaymentEvent, PaymentResult, SignedDelivery } from './payment-event.ts';
-import type { PaymentService } from './payment.service.ts';
+import type { SignedMessage } from './provider.ts';
 import {
   deleteOldRefusals,
   deleteRefusal,
@@ -92,7 +93,7 @@ export function createInboxService(dependencies: InboxServiceDependencies) {
      */
     async replay(
       id: number,
-      read: (delivery: SignedDelivery) => PaymentEvent,
+      read: (message: SignedMessage) => PaymentEvent,
       caller: Caller,
     ): Promise<PaymentResult> {
       await recorder.flush();
@@ -113,7 +114,7 @@ export function createInboxService(dependencies: InboxServiceDependencies) {
   };
 }
 
-function toSigned({ identity, scheme, unsignedEventId, rawBody }: StoredRefusal): SignedDelivery {
+function toSigned({ identity, scheme, unsignedEventId, rawBody }: StoredRefusal): SignedMessage {
   return {
     rawBody,
     // webhook_refusals_scheme_given and webhook_refusals_scheme_known: a valid one has one of them.

@@ -3,6 +3,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Db } from '../db/types.ts';
 import type { PageRequest } from '../lib/page.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
+import { type ReviewReason, reviewReasons } from '../payments/payment-rules.ts';
 import {
   type DeliveryOutcome,
   type InboxDelivery,
@@ -10,7 +11,6 @@ import {
   showBody,
   type Verdict,
 } from './inbox.ts';
-import { type ReviewReason, reviewReasons } from './payment-rules.ts';
 import { isApplied } from './webhook-refusal.repository.ts';
 import type { SignatureScheme } from './webhook-signature.ts';
 
