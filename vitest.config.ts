@@ -12,9 +12,9 @@ if (unloadable !== null) {
 }
 
 const shared = {
-  // Races and kills take their time on a small machine; a test that hangs still ends.
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
+  // Races and kills take their time on a small or busy machine; a test that hangs still ends.
+  testTimeout: 240_000,
+  hookTimeout: 240_000,
   // Files share what they import: loading it anew for each took 30 s of the quick run. None keeps state in a module. It
   // stands here because a project does not inherit it from the options of the whole run.
   isolate: false,

@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest';
 
 import type { TestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
+import { recordFailures, tally, together, useTestService } from '../support/race.ts';
 
 /** A transaction of somebody else, rolled back when it is let go or the test ends. */
 async function openForeign(database: TestDatabase) {
@@ -21,7 +21,8 @@ async function timed<T>(work: Promise<T>): Promise<{ answer: T; ms: number }> {
 }
 
 test('a foreign transaction holds 5 products: a write to each is 503 with Retry-After in 1 s, reads go on', async () => {
-  const { database, ...service } = await useTestService();
+  const service = await useTestService();
+  const { database } = service;
   const products = await together(5, () => service.createProduct());
   const [a = 0, b = 0, c = 0, d = 0, e = 0] = products.map(({ id }) => id);
   const canceled = await service.placeOrder(c, 1);
@@ -29,6 +30,7 @@ test('a foreign transaction holds 5 products: a write to each is 503 with Retry-
   const foreign = await openForeign(database);
   await foreign.query('select from products for update');
 
+  const failures = recordFailures(service);
   const writes = await Promise.all(
     [
       service.call('POST', '/orders', { product_id: a, quantity: 1 }),
@@ -42,11 +44,12 @@ test('a foreign transaction holds 5 products: a write to each is 503 with Retry-
     expect(answer.body).toMatchObject({ status: 503, code: 'service_unavailable' });
     expect(answer.headers['retry-after']).toBe('1');
     expect(ms).toBeGreaterThan(900);
-    expect(ms).toBeLessThan(2500);
   }
-  const read = await timed(service.call('GET', `/products/${c}`));
-  expect([read.answer.status, read.answer.body.stock]).toEqual([200, 99]);
-  expect(read.ms).toBeLessThan(900);
+  // Each write gave up at its lock_timeout of 1 s (55P03), not at a later bound.
+  expect(new Set(failures)).toEqual(new Set(['55P03']));
+  // The transaction still holds all of them.
+  const read = await service.call('GET', `/products/${c}`);
+  expect([read.status, read.body.stock]).toEqual([200, 99]);
 
   await foreign.query('rollback');
   expect((await service.call('DELETE', `/orders/${canceled.id}`)).status).toBe(204);

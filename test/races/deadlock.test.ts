@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { connectForeign, setForDatabase, waitingForLock } from '../support/baskets.ts';
 import { type TestDatabase, useTestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { observeStatements, tally, together, untilServed, useTestService } from '../support/race.ts';
+import { recordFailures, tally, together, untilServed, useTestService } from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
 
 /** What one buyer does after the order: nothing, a cancel, or a payment event, by turns. */
@@ -22,15 +22,6 @@ function settle(service: TestService, turn: number, order: Answer): Promise<Answ
     default:
       return Promise.resolve(order);
   }
-}
-
-/** SQLSTATEs of the statements that fail from now on, also of those that the service retries. */
-function recordFailures(service: TestService): string[] {
-  const failures: string[] = [];
-  observeStatements(service, ({ sent }) => {
-    sent.catch((error: { code?: string }) => failures.push(error.code ?? 'no SQLSTATE'));
-  });
-  return failures;
 }
 
 /** A database that finds a deadlock within 20 ms, long before a statement gives up its wait for a lock and hides it. */

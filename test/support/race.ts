@@ -71,3 +71,12 @@ export function observeStatements(service: TestService, observe: (statement: Sta
     if (original !== undefined) Object.defineProperty(Client.prototype, 'query', original);
   });
 }
+
+/** SQLSTATEs of the statements that fail from now on, also of those that the service retries. */
+export function recordFailures(service: TestService): string[] {
+  const failures: string[] = [];
+  observeStatements(service, ({ sent }) => {
+    sent.catch((error: { code?: string }) => failures.push(error.code ?? 'no SQLSTATE'));
+  });
+  return failures;
+}
