@@ -22,13 +22,13 @@ interface Job extends Omit<PollerOptions, 'onError'> {
 
 function jobsOf({ db, metrics, audits, inbox }: Services): Job[] {
   return [
-    { name: 'key purge', intervalMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
-    { name: 'inbox purge', intervalMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
-    { name: 'inbox flush', intervalMs: INBOX_INTERVAL_MS, run: () => inbox.flush() },
-    { name: 'expiry sweep', intervalMs: SWEEP_INTERVAL_MS, run: () => sweepOverdueOrders(db, metrics) },
+    { name: 'key purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
+    { name: 'inbox purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
+    { name: 'inbox flush', everyMs: INBOX_INTERVAL_MS, run: () => inbox.flush() },
+    { name: 'expiry sweep', everyMs: SWEEP_INTERVAL_MS, run: () => sweepOverdueOrders(db, metrics) },
     {
       name: 'inventory audit',
-      intervalMs: AUDIT_INTERVAL_MS,
+      everyMs: AUDIT_INTERVAL_MS,
       atOnce: true,
       retryMs: AUDIT_RETRY_MS,
       run: () => audits.refresh(),

@@ -14,8 +14,10 @@ import {
 } from './client-config.ts';
 import { Liveness } from './liveness.ts';
 import type { DB } from './schema.ts';
-import { type ConnectionOptions, PgDialect, PooledDriver } from './pg-dialect.ts';
-import { PipelinedDriver } from './pipeline.ts';
+import type { ConnectionOptions } from './driver/connection.ts';
+import { PgDialect } from './driver/dialect.ts';
+import { PipelinedDriver } from './driver/pipeline.ts';
+import { PooledDriver } from './driver/pooled-driver.ts';
 import { createReports, type Reports } from './reports.ts';
 import type { Db } from './types.ts';
 

@@ -12,7 +12,7 @@ export class TransactionRolledBackError extends Error {
 /** What identifies a transaction. An id is given out again after a crash in which it was lost. */
 export interface TransactionName {
   id: string;
-  /** Which run of which server (`serverRunSql` in pg-dialect.ts): ids mean something within one run only. */
+  /** Which run of which server (`serverRunSql` in driver/server-run.ts): ids mean something within one run only. */
   serverRun: string | null;
 }
 

@@ -1,7 +1,9 @@
 import { Kysely } from 'kysely';
 import type pg from 'pg';
 
-import { type ConnectionOptions, PgDialect, PooledDriver } from './pg-dialect.ts';
+import type { ConnectionOptions } from './driver/connection.ts';
+import { PgDialect } from './driver/dialect.ts';
+import { PooledDriver } from './driver/pooled-driver.ts';
 import type { DB } from './schema.ts';
 import type { Db } from './types.ts';
 

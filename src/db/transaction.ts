@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { sql } from 'kysely';
 
-import { serverRunSql } from './pg-dialect.ts';
+import { serverRunSql } from './driver/server-run.ts';
 import { CommitUncertainError, isConnectionLoss, isRetryable } from './pg-errors.ts';
 import type { Db, Tx } from './types.ts';
 

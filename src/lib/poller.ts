@@ -1,11 +1,11 @@
-/** A background loop: runs `once` every `intervalMs`, never twice at a time, until it is stopped. */
+/** A background loop: runs `once` every `everyMs`, never twice at a time, until it is stopped. */
 export interface Poller {
   /** Ends the loop and waits for a run that is under way. */
   stop(): Promise<void>;
 }
 
 export interface PollerOptions {
-  intervalMs: number;
+  everyMs: number;
   /** Also run at once; by default, the first run comes after the first interval. */
   atOnce?: boolean;
   /** The interval after a failed run; by default, the usual one. */
@@ -20,7 +20,7 @@ export interface PollerOptions {
  */
 export function startPoller(
   once: (isStopping: () => boolean) => Promise<unknown>,
-  { intervalMs, atOnce = false, retryMs = intervalMs, onError }: PollerOptions,
+  { everyMs, atOnce = false, retryMs = everyMs, onError }: PollerOptions,
 ): Poller {
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
@@ -29,7 +29,7 @@ export function startPoller(
   async function run(): Promise<number> {
     try {
       await once(() => stopping);
-      return intervalMs;
+      return everyMs;
     } catch (error) {
       onError(error);
       return retryMs;
@@ -48,7 +48,7 @@ export function startPoller(
     timer.unref();
   }
 
-  next(atOnce ? 0 : intervalMs);
+  next(atOnce ? 0 : everyMs);
   return {
     async stop() {
       stopping = true;

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { isConnectionLoss } from '../../src/db/pg-errors.ts';
-import { executeLast } from '../../src/db/pipeline.ts';
+import { executeLast } from '../../src/db/driver/pipeline.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import type { Tx } from '../../src/db/types.ts';
 import { setForDatabase } from '../support/baskets.ts';

@@ -5,7 +5,7 @@ import { sql } from 'kysely';
 import { onTestFinished } from 'vitest';
 
 import { createDatabase, type Database } from '../../src/db/database.ts';
-import { executeLast } from '../../src/db/pipeline.ts';
+import { executeLast } from '../../src/db/driver/pipeline.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
 import type { Tx } from '../../src/db/types.ts';
 import { type TestDatabase, useTestDatabase } from './database.ts';

@@ -15,7 +15,7 @@ test('a first run that failed is made up for soon, and the loop goes on at its i
       if (runs < 3) throw new Error(`run ${runs}`);
       resolve();
     },
-    { intervalMs: HOUR_MS, atOnce: true, retryMs: 1, onError: (error) => errors.push(error) },
+    { everyMs: HOUR_MS, atOnce: true, retryMs: 1, onError: (error) => errors.push(error) },
   );
   await promise;
   await poller.stop();
@@ -32,7 +32,7 @@ test('stopping tells a run of many steps, and waits for it', async () => {
       await step.promise;
       stopped = isStopping();
     },
-    { intervalMs: HOUR_MS, atOnce: true, onError: () => undefined },
+    { everyMs: HOUR_MS, atOnce: true, onError: () => undefined },
   );
   await started.promise;
   const stopping = poller.stop();

@@ -1,4 +1,4 @@
-import { executeLast } from '../../db/pipeline.ts';
+import { executeLast } from '../../db/driver/pipeline.ts';
 import type { Tx } from '../../db/types.ts';
 import { findKeys } from '../../idempotency/idempotency.repository.ts';
 import { type Once, replayOf } from '../../idempotency/idempotency.service.ts';

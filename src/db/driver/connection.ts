@@ -1,30 +1,17 @@
-import { createHash } from 'node:crypto';
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely';
+import type { ClientBase, QueryConfig, QueryResult as PgResult } from 'pg';
 
-import {
-  type CompiledQuery,
-  type DatabaseConnection,
-  type DatabaseIntrospector,
-  type Dialect,
-  type Driver,
-  type Kysely,
-  type PostgresAdapter,
-  PostgresQueryCompiler,
-  type QueryResult,
-} from 'kysely';
-import type { ClientBase, Pool, PoolClient, QueryConfig, QueryResult as PgResult } from 'pg';
-
-import { destroySocket, type Liveness } from './liveness.ts';
-import { MigrationAdapter, MigrationTables } from './migration-dialect.ts';
+import type { Liveness } from '../liveness.ts';
 import {
   CommitUncertainError,
   isConnectionLoss,
   isReadOnly,
   isReadTimeout,
-  NoConnectionError,
-  ShareFullError,
   TransactionRolledBackError,
   type TransactionName,
-} from './pg-errors.ts';
+} from '../pg-errors.ts';
+import { serverRunSql } from './server-run.ts';
+import { statementName } from './statement-names.ts';
 
 /*
  * Kysely's driver for pg, with three differences.
@@ -56,39 +43,8 @@ export interface ConnectionOptions {
   queryTimeoutMs: number;
 }
 
-/**
- * The run of the server. It changes with the server, with its start, and with each recovery from a crash, which resets
- * the statistics: whatever ends all of its connections and may forget transactions that were never on disk.
- */
-export const serverRunSql =
-  "extract(epoch from pg_postmaster_start_time()) || ' ' || extract(epoch from pg_stat_get_bgwriter_stat_reset_time())";
-
 /** The run that a connection is of; it ends with the connection at the latest. */
 const serverRuns = new WeakMap<ClientBase, string | null>();
-
-export class PgDialect implements Dialect {
-  readonly #createDriver: () => Driver;
-
-  constructor(createDriver: () => Driver) {
-    this.#createDriver = createDriver;
-  }
-
-  createDriver(): Driver {
-    return this.#createDriver();
-  }
-
-  createQueryCompiler(): PostgresQueryCompiler {
-    return new PostgresQueryCompiler();
-  }
-
-  createAdapter(): PostgresAdapter {
-    return new MigrationAdapter();
-  }
-
-  createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
-    return new MigrationTables(db);
-  }
-}
 
 const BEGIN = 'begin isolation level read committed';
 
@@ -98,61 +54,8 @@ interface BeginRow {
   run?: string | null;
 }
 
-/** Each transaction on a pooled connection of its own. */
-export class PooledDriver implements Driver {
-  readonly #pool: Pool;
-  readonly #options: ConnectionOptions;
-
-  constructor(pool: Pool, options: ConnectionOptions) {
-    this.#pool = pool;
-    this.#options = options;
-  }
-
-  async init(): Promise<void> {}
-
-  async acquireConnection(): Promise<PgConnection> {
-    const client = await this.#connect();
-    return new PgConnection(client, this.#options, (unfit) => client.release(unfit));
-  }
-
-  async #connect(): Promise<PoolClient> {
-    const { maxWaiting = Number.POSITIVE_INFINITY } = this.#options;
-    // Those that an idle connection is about to be handed to do not wait.
-    if (this.#pool.waitingCount - this.#pool.idleCount >= maxWaiting) throw new ShareFullError();
-    try {
-      let client = await this.#pool.connect();
-      // As many times as there are connections, at the most: a new one is not doubtful.
-      while (this.#options.liveness.isDoubtful(client)) {
-        client.release(true);
-        destroySocket(client);
-        client = await this.#pool.connect();
-      }
-      return client;
-    } catch (error) {
-      throw new NoConnectionError(error);
-    }
-  }
-
-  async beginTransaction(connection: PgConnection): Promise<void> {
-    await connection.begin();
-  }
-
-  async commitTransaction(connection: PgConnection): Promise<void> {
-    await connection.commit();
-  }
-
-  async rollbackTransaction(connection: PgConnection): Promise<void> {
-    await connection.rollback();
-  }
-
-  async releaseConnection(connection: PgConnection): Promise<void> {
-    connection.release();
-  }
-
-  async destroy(): Promise<void> {
-    await this.#pool.end();
-  }
-}
+/** What becomes of a connection: `unwanted` works, but its server takes no writes, so the pool opens another one instead. */
+type Health = 'fit' | 'unwanted' | 'lost';
 
 /** A connection for as long as one transaction, or one statement, needs it. */
 export class PgConnection implements DatabaseConnection {
@@ -160,9 +63,7 @@ export class PgConnection implements DatabaseConnection {
   readonly #options: ConnectionOptions;
   readonly #onRelease: (unfit: boolean) => void;
   #transaction: TransactionName | undefined;
-  #lost = false;
-  /** It works, and the next transaction is better off with another one. */
-  #unwanted = false;
+  #health: Health = 'fit';
 
   constructor(client: ClientBase, options: ConnectionOptions, onRelease: (unfit: boolean) => void) {
     this.#client = client;
@@ -173,7 +74,7 @@ export class PgConnection implements DatabaseConnection {
   }
 
   readonly #onError = (): void => {
-    this.#lost = true;
+    this.#health = 'lost';
   };
 
   async begin(): Promise<void> {
@@ -215,10 +116,10 @@ export class PgConnection implements DatabaseConnection {
 
   async rollback(): Promise<void> {
     // A lost connection has rolled back already, or its COMMIT decided; it is thrown away when released.
-    if (this.#lost) return;
+    if (this.#health === 'lost') return;
     // One that cannot even roll back is not fit for the next either.
     await this.#send('rollback').catch(() => {
-      this.#lost = true;
+      this.#health = 'lost';
     });
   }
 
@@ -231,9 +132,9 @@ export class PgConnection implements DatabaseConnection {
     try {
       return await this.#client.query(query);
     } catch (error) {
-      if (isConnectionLoss(error)) this.#lost = true;
+      if (isConnectionLoss(error)) this.#health = 'lost';
       if (isReadTimeout(error)) this.#options.liveness.silentFor(this.#options.queryTimeoutMs);
-      if (isReadOnly(error)) this.#unwanted = true;
+      if (isReadOnly(error) && this.#health === 'fit') this.#health = 'unwanted';
       throw error;
     }
   }
@@ -250,29 +151,12 @@ export class PgConnection implements DatabaseConnection {
   }
 
   protected get isLost(): boolean {
-    return this.#lost;
+    return this.#health === 'lost';
   }
 
   release(): void {
     this.#client.off('error', this.#onError);
-    if (!this.#lost) this.#options.liveness.heard(this.#client);
-    this.#onRelease(this.#lost || this.#unwanted);
+    if (this.#health !== 'lost') this.#options.liveness.heard(this.#client);
+    this.#onRelease(this.#health !== 'fit');
   }
-}
-
-/**
- * SQL text → statement name. The texts of hot statements come from code alone, so they are few; the bound only makes
- * sure that a mistake there cannot fill the memory.
- */
-const STATEMENT_NAMES_MAX = 500;
-const statementNames = new Map<string, string>();
-
-/** @returns undefined past the bound: such a statement is parsed each time */
-function statementName(sql: string): string | undefined {
-  let name = statementNames.get(sql);
-  if (name === undefined && statementNames.size < STATEMENT_NAMES_MAX) {
-    name = createHash('sha256').update(sql).digest('base64url').slice(0, 22);
-    statementNames.set(sql, name);
-  }
-  return name;
 }

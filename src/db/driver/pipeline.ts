@@ -3,11 +3,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CompiledQuery, Driver, QueryResult } from 'kysely';
 import pg from 'pg';
 
-import { createDeferred } from '../lib/deferred.ts';
-import { type ConnectionOptions, PgConnection } from './pg-dialect.ts';
-import { destroySocket } from './liveness.ts';
-import { isConnectionLoss, NoConnectionError } from './pg-errors.ts';
-import type { Tx } from './types.ts';
+import { createDeferred } from '../../lib/deferred.ts';
+import { type ConnectionOptions, PgConnection } from './connection.ts';
+import { destroySocket } from '../liveness.ts';
+import { isConnectionLoss, NoConnectionError } from '../pg-errors.ts';
+import type { Tx } from '../types.ts';
 
 /*
  * One connection on which a transaction may begin before the one before it has been answered.
