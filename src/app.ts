@@ -25,26 +25,11 @@ import { createRequestIds, observeRequests } from './http/request-context.ts';
 import type { RequestEntry } from './http/request-line.ts';
 import { Money } from './http/schemas.ts';
 import { ajvOptions, convertTextInput } from './http/validation.ts';
-import { inventoryRoutes } from './inventory/inventory.routes.ts';
-import {
-  AdjustedStockSchema,
-  AdjustStockBody,
-  InventoryAuditSchema,
-  MovementKindSchema,
-  MovementSchema,
-  StockDriftSchema,
-  StockExplanationSchema,
-} from './inventory/inventory.schemas.ts';
-import {
-  ChangeStatusBody,
-  CreateOrderBody,
-  CreateOrderItemBody,
-  OrderItemSchema,
-  OrderPreviewSchema,
-  OrderSchema,
-  OrderStatusSchema,
-  OrderTransitionSchema,
-} from './orders/order.schemas.ts';
+import { auditRoutes } from './inventory/audit.routes.ts';
+import { auditSchemas } from './inventory/audit.schemas.ts';
+import { movementSchemas } from './inventory/movement.schemas.ts';
+import { OrderTransitionSchema } from './orders/order-history.schemas.ts';
+import { orderSchemas } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
 import { inboxRoutes } from './inbound/inbox.routes.ts';
 import { InboxDeliverySchema, OutcomeSchema, VerdictSchema } from './inbound/inbox.schemas.ts';
@@ -59,7 +44,9 @@ import {
 import { webhookRoutes } from './inbound/webhook.routes.ts';
 import { createGenericProvider, PaymentWebhookBody } from './inbound/providers/generic.ts';
 import { PaymentWebhookResult } from './inbound/webhook.schemas.ts';
-import { CreateProductBody, ProductSchema, UpdateProductBody } from './products/product.schemas.ts';
+import { productSchemas } from './products/product.schemas.ts';
+import { productStockRoutes } from './products/product-stock.routes.ts';
+import { productStockSchemas } from './products/product-stock.schemas.ts';
 import { productRoutes } from './products/product.routes.ts';
 import { shareAnswer } from './lib/shared-answer.ts';
 import type { Services } from './services.ts';
@@ -102,26 +89,14 @@ const schemas = [
   Money,
   ProblemTypeSchema,
   EntranceSchema,
-  ProductSchema,
-  CreateProductBody,
-  UpdateProductBody,
-  OrderStatusSchema,
-  OrderItemSchema,
-  OrderPreviewSchema,
-  OrderSchema,
+  ...productSchemas,
+  ...orderSchemas,
   OrderTransitionSchema,
-  CreateOrderItemBody,
-  CreateOrderBody,
-  ChangeStatusBody,
   PaymentWebhookBody,
   PaymentWebhookResult,
-  MovementKindSchema,
-  MovementSchema,
-  AdjustStockBody,
-  AdjustedStockSchema,
-  StockExplanationSchema,
-  StockDriftSchema,
-  InventoryAuditSchema,
+  ...movementSchemas,
+  ...productStockSchemas,
+  ...auditSchemas,
   VerdictSchema,
   OutcomeSchema,
   InboxDeliverySchema,
@@ -214,14 +189,15 @@ interface ApiOptions extends Pick<AppOptions, 'config' | 'services' | 'readiness
 
 async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const { config, services, readiness, readMetrics } = options;
-  const { products, orders, payments, inbox, exceptions, inventory, audits, metrics, clock } = services;
+  const { products, orders, payments, inbox, exceptions, stock, audits, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(entranceRoutes);
   await app.register(problemTypeRoutes);
   await app.register(generalRoutes, { readiness, readMetrics });
   await app.register(productRoutes, { products });
   await app.register(orderRoutes, { orders });
-  await app.register(inventoryRoutes, { inventory, audits });
+  await app.register(productStockRoutes, { stock });
+  await app.register(auditRoutes, { audits });
   const provider = createGenericProvider(config.webhookSecrets);
   await app.register(webhookRoutes, { payments, inbox, providers: [provider], clock, metrics });
   await app.register(inboxRoutes, { inbox, provider });

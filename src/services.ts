@@ -2,7 +2,6 @@ import type { Database } from './db/database.ts';
 import { createIdReader } from './db/id-reader.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
 import { createAuditService } from './inventory/audit.service.ts';
-import { createInventoryService } from './inventory/inventory.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { type Metrics, observeBatches } from './lib/metrics.ts';
 import { createRoomMaker } from './orders/expiry/expiry.service.ts';
@@ -13,9 +12,11 @@ import { showFailed } from './inbound/inbox-gauges.ts';
 import { createInboxService } from './inbound/inbox.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
 import { showOpenExceptions } from './payments/payment-gauges.ts';
+import { settleKeptRefunds, takeKeptRefunds } from './payments/kept-refunds.ts';
 import { createPaymentService } from './payments/payment.service.ts';
 import { findReadyProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';
+import { createProductStockService } from './products/product-stock.service.ts';
 
 export interface Dependencies {
   database: Omit<Database, 'close'>;
@@ -52,9 +53,18 @@ export function createServices(dependencies: Dependencies) {
     clock,
     metrics,
     products: createProductService({ db, lists, reader: productReader }),
-    orders: createOrderService({ db, lists, reads, placer, reader: orderReader, metrics, ttlMinutes }),
+    orders: createOrderService({
+      db,
+      lists,
+      reads,
+      placer,
+      reader: orderReader,
+      refunds: { take: takeKeptRefunds, settle: settleKeptRefunds },
+      metrics,
+      ttlMinutes,
+    }),
     payments,
-    inventory: createInventoryService({ db, lists, products: productReader }),
+    stock: createProductStockService({ db, lists, reader: productReader }),
     audits,
     inbox,
     exceptions: createPaymentExceptionService({ db, lists, reads }),

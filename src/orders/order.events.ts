@@ -1,7 +1,8 @@
 import { Type } from '@sinclair/typebox';
 
 import { defineEvent } from '../events/define-event.ts';
-import { OrderSchema, OrderTransitionSchema } from './order.schemas.ts';
+import { OrderTransitionSchema } from './order-history.schemas.ts';
+import { OrderSchema } from './order.schemas.ts';
 import type { TransitionEffect } from './order-state.ts';
 
 const aggregate = 'order';

@@ -6,6 +6,7 @@ import { contextOf } from '../http/request-context.ts';
 import { routeConfig } from '../http/route-config.ts';
 import { sendChanged, sendOnce } from '../http/send-once.ts';
 import { orderCommand, toNewOrder, toOrderFilter } from './order-input.ts';
+import { getOrderHistory } from './order-history.schemas.ts';
 import * as schemas from './order.schemas.ts';
 import type { OrderService } from './order.service.ts';
 
@@ -35,7 +36,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = 
     sendVersioned(reply, request.headers, await orders.get(request.params.id)),
   );
 
-  const readingHistory = { schema: schemas.getOrderHistory, config: routeConfig('reader', 'point') };
+  const readingHistory = { schema: getOrderHistory, config: routeConfig('reader', 'point') };
   app.get('/orders/:id/history', readingHistory, async (request, reply) =>
     reply.send(await orders.history(request.params.id)),
   );

@@ -10,7 +10,6 @@ import {
   IfMatchHeaders,
   IfNoneMatchHeaders,
   NoQuery,
-  nullable,
   nullableText,
   oneOf,
   PriceInput,
@@ -163,34 +162,6 @@ export const ListOrdersQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export const OrderTransitionSchema = Type.Object(
-  {
-    from: nullable(Status, { description: 'null for the order that was placed' }),
-    to: Status,
-    at: Timestamp,
-    actor: Type.String(),
-    cause: Type.String({ description: 'placed, request, expired, or the type of the payment event' }),
-    version: Type.Integer({ description: 'Of the order, after it' }),
-    request_id: nullable(Type.String()),
-    refund_due: Type.Boolean(),
-  },
-  {
-    $id: 'OrderTransition',
-    examples: [
-      {
-        from: 'PENDING',
-        to: 'CANCELED',
-        at: '2026-01-02T03:19:06.012Z',
-        actor: 'system',
-        cause: 'expired',
-        version: 2,
-        request_id: null,
-        refund_due: false,
-      },
-    ],
-  },
-);
-
 /** Of an order, placed or not. */
 const refusals: readonly Refusal[] = [
   400,
@@ -203,6 +174,16 @@ const refusals: readonly Refusal[] = [
   422,
   'total_out_of_range',
   503,
+];
+
+export const orderSchemas = [
+  OrderStatusSchema,
+  OrderItemSchema,
+  OrderPreviewSchema,
+  OrderSchema,
+  CreateOrderItemBody,
+  CreateOrderBody,
+  ChangeStatusBody,
 ];
 
 export const createOrder = {
@@ -255,16 +236,6 @@ export const getOrder = {
   headers: IfNoneMatchHeaders,
   querystring: NoQuery,
   response: { 200: ref(OrderSchema) },
-  problems: ['order_not_found', 422, 503],
-} satisfies FastifySchema;
-
-export const getOrderHistory = {
-  operationId: 'getOrderHistory',
-  summary: 'Read every step of the life of an order, oldest first',
-  tags,
-  params: IdParams,
-  querystring: NoQuery,
-  response: { 200: Type.Array(ref(OrderTransitionSchema)) },
   problems: ['order_not_found', 422, 503],
 } satisfies FastifySchema;
 

@@ -2,7 +2,7 @@ import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
-import type { Once } from '../idempotency/idempotency.service.ts';
+import type { Once } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
@@ -10,7 +10,6 @@ import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
-import { settleKeptRefunds, takeKeptRefunds } from '../payments/kept-refunds.ts';
 import { decideOrder, previewOrder } from './placing/decide-order.ts';
 import { listOrders, lockOrders } from './order.repository.ts';
 import { expireIfOverdue } from './expiry/expire-orders.tx.ts';
@@ -22,19 +21,34 @@ import type { OrderPlacer } from './placing/order-placer.ts';
 
 export type OrderService = ReturnType<typeof createOrderService>;
 
+/** A refund of the whole total that came before its payment. */
+interface KeptRefund {
+  readonly id: number;
+  readonly orderId: number;
+}
+
+/** What orders need of payments, which stand above them. */
+export interface KeptRefunds {
+  /** Locks the refunds that are kept for orders, which the transaction has locked before. */
+  take(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]>;
+  /** Closes them, once the order is paid and canceled. */
+  settle(tx: Tx, kept: readonly KeptRefund[], caller: Caller): Promise<void>;
+}
+
 export interface OrderServiceDependencies {
   db: Db;
   lists: Db;
   reads: Db;
   placer: OrderPlacer;
   reader: IdReader;
+  refunds: KeptRefunds;
   metrics: Metrics;
   /** How long an order may stay unpaid; 0 for ever. */
   ttlMinutes: number;
 }
 
 export function createOrderService(dependencies: OrderServiceDependencies) {
-  const { db, lists, reads, placer, reader, metrics, ttlMinutes } = dependencies;
+  const { db, lists, reads, placer, reader, refunds, metrics, ttlMinutes } = dependencies;
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
     async place(order: NewOrder, { caller, key }: RequestContext): Promise<Once<Order>> {
@@ -81,7 +95,9 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
      * @throws AppError order_not_found, version_mismatch, invalid_status_transition
      */
     async changeStatus(id: number, to: OrderStatus, { caller, ifMatch }: RequestContext): Promise<Order> {
-      const { order, hasExpired } = await inTransaction(db, (tx) => moveOrder(tx, id, to, caller, ifMatch));
+      const { order, hasExpired } = await inTransaction(db, (tx) =>
+        moveOrder(tx, { id, to, caller, ifMatch }, refunds),
+      );
       if (hasExpired) {
         // Refused only now, because a refusal inside of the transaction would take the expiry back.
         metrics.ordersExpired.inc({ by: 'request' });
@@ -94,26 +110,31 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
   };
 }
 
+interface Move {
+  id: number;
+  to: OrderStatus;
+  caller: Caller;
+  ifMatch: VersionMatch | undefined;
+}
+
 /**
  * An overdue order expires, whatever is asked for; then the answer is that of the order as the sweep would leave it.
  * A refund that came before its payment takes effect when the order is set to PAID by hand, too.
  */
 async function moveOrder(
   tx: Tx,
-  id: number,
-  to: OrderStatus,
-  caller: Caller,
-  ifMatch: VersionMatch | undefined,
+  { id, to, caller, ifMatch }: Move,
+  refunds: KeptRefunds,
 ): Promise<{ order: Order; hasExpired: boolean }> {
   const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
   const expired = await expireIfOverdue(tx, current, caller);
   if (expired !== undefined) return { order: expired, hasExpired: true };
   requireVersion(ifMatch, current);
-  const kept = to === 'PAID' ? await takeKeptRefunds(tx, [id]) : [];
+  const kept = to === 'PAID' ? await refunds.take(tx, [id]) : [];
   const way: Pick<Transition, 'steps' | 'refundDue'> =
     kept.length > 0 ? { steps: [to, 'CANCELED'], refundDue: false } : { steps: [to] };
   const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);
-  await settleKeptRefunds(tx, kept, caller);
+  await refunds.settle(tx, kept, caller);
   return { order: after ?? notFound(), hasExpired: false };
 }
 

@@ -2,7 +2,7 @@ import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { newEvent } from '../events/define-event.ts';
 import { appendEvents } from '../events/event.repository.ts';
-import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
+import { type Once, runOnce } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';

@@ -119,6 +119,8 @@ export const ListProductsQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const productSchemas = [ProductSchema, CreateProductBody, UpdateProductBody];
+
 export const createProduct = {
   operationId: 'createProduct',
   summary: 'Create a product',

@@ -1,7 +1,7 @@
 import { isLockTimeout, mayBeOneCalls, toAppError } from '../../db/pg-errors.ts';
 import { inTransaction } from '../../db/transaction.ts';
 import type { Db, Tx } from '../../db/types.ts';
-import { keyInProgress, type Once } from '../../idempotency/idempotency.service.ts';
+import { keyInProgress, type Once } from '../../idempotency/run-once.tx.ts';
 import { createBatcher } from '../../lib/batcher.ts';
 import { AppError } from '../../lib/errors.ts';
 import { runInHalves } from '../../lib/halving.ts';

@@ -1,7 +1,7 @@
 import { executeLast } from '../../db/driver/pipeline.ts';
 import type { Tx } from '../../db/types.ts';
 import { findKeys } from '../../idempotency/idempotency.repository.ts';
-import { type Once, replayOf } from '../../idempotency/idempotency.service.ts';
+import { type Once, replayOf } from '../../idempotency/run-once.tx.ts';
 import { type IdempotencyKey, keyId } from '../../idempotency/key.ts';
 import { InsufficientStock, type StockBook, type StockChange } from '../../inventory/stock-book.ts';
 import { findProductIds, insertMovements, writeStock } from '../../inventory/stock.repository.ts';

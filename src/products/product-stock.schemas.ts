@@ -16,50 +16,10 @@ import {
   Timestamp,
   PeriodEnd,
 } from '../http/schemas.ts';
-import { movementKinds, STOCK_MAX } from './stock-book.ts';
+import { movementExample, MovementSchema } from '../inventory/movement.schemas.ts';
+import { movementKinds, STOCK_MAX } from '../inventory/stock-book.ts';
 
 const tags = ['Inventory'];
-
-const NullableText = Type.Union([Type.String(), Type.Null()]);
-
-const movement = {
-  id: 4,
-  product_id: 1,
-  kind: 'adjusted',
-  delta: -2,
-  on_hand_after: 98,
-  reserved_after: 3,
-  order_id: null,
-  actor: 'anonymous',
-  request_id: 'BTBf4LRhayFa-2',
-  reason: 'damaged',
-  note: 'Fell off the shelf',
-  created_at: '2026-01-02T03:04:05.678Z',
-};
-
-export const MovementKindSchema = oneOf(movementKinds, {
-  $id: 'StockMovementKind',
-  description:
-    'received and adjusted change what is on hand, reserved and released what orders hold, shipped both',
-});
-
-export const MovementSchema = Type.Object(
-  {
-    id: Id,
-    product_id: Id,
-    kind: ref(MovementKindSchema),
-    delta: Type.Integer({ description: 'The change of the counter that the kind names; never 0' }),
-    on_hand_after: Type.Integer(),
-    reserved_after: Type.Integer(),
-    order_id: Type.Union([Id, Type.Null()], { description: 'Of reserved, released and shipped' }),
-    actor: Type.String(),
-    request_id: NullableText,
-    reason: NullableText,
-    note: NullableText,
-    created_at: { ...Timestamp, description: 'When its transaction began' },
-  },
-  { $id: 'StockMovement', examples: [movement] },
-);
 
 export const ListMovementsQuery = Type.Object(
   {
@@ -104,7 +64,10 @@ export const AdjustedStockSchema = Type.Object(
     on_hand: Type.Integer(),
     version: Type.Integer({ description: 'Of the product; the ETag' }),
   },
-  { $id: 'AdjustedStock', examples: [{ movement, stock: 95, reserved: 3, on_hand: 98, version: 5 }] },
+  {
+    $id: 'AdjustedStock',
+    examples: [{ movement: movementExample, stock: 95, reserved: 3, on_hand: 98, version: 5 }],
+  },
 );
 
 export const ExplainStockQuery = Type.Object(
@@ -171,56 +134,7 @@ export const StockExplanationSchema = Type.Object(
   },
 );
 
-export const StockDriftSchema = Type.Object(
-  {
-    product_id: Id,
-    sku: Type.Union([Type.String(), Type.Null()], { description: 'null when the product is gone' }),
-    on_hand: Type.Object({ stored: Type.Integer(), ledger: Type.Integer() }),
-    reserved: Type.Object({ stored: Type.Integer(), ledger: Type.Integer(), orders: Type.Integer() }),
-    drift_units: Type.Integer({ description: 'The differences from what is stored, counted up' }),
-  },
-  { $id: 'StockDrift' },
-);
-
-export const InventoryAuditSchema = Type.Object(
-  {
-    checked_at: Timestamp,
-    products: Type.Integer({ description: 'How many were checked' }),
-    drift_units: Type.Integer({ description: 'Over all products; 0 when everything adds up' }),
-    drifting_products: Type.Integer(),
-    drifts: Type.Array(ref(StockDriftSchema), {
-      description: 'The 1,000 largest; empty when everything adds up',
-    }),
-  },
-  {
-    $id: 'InventoryAudit',
-    'x-example-names': ['adds_up', 'drift'],
-    examples: [
-      {
-        checked_at: '2026-01-02T03:04:05.678Z',
-        products: 12,
-        drift_units: 0,
-        drifting_products: 0,
-        drifts: [],
-      },
-      {
-        checked_at: '2026-01-02T03:04:05.678Z',
-        products: 12,
-        drift_units: 2,
-        drifting_products: 1,
-        drifts: [
-          {
-            product_id: 1,
-            sku: 'MUG-BLUE',
-            on_hand: { stored: 5, ledger: 6 },
-            reserved: { stored: 2, ledger: 2, orders: 1 },
-            drift_units: 2,
-          },
-        ],
-      },
-    ],
-  },
-);
+export const productStockSchemas = [AdjustStockBody, AdjustedStockSchema, StockExplanationSchema];
 
 export const listMovements = {
   operationId: 'listStockMovements',
@@ -275,18 +189,4 @@ export const explainStock = {
   querystring: ExplainStockQuery,
   response: { 200: ref(StockExplanationSchema) },
   problems: ['product_not_found', 422, 503],
-} satisfies FastifySchema;
-
-export const auditInventory = {
-  operationId: 'auditInventory',
-  summary: 'Hold every counter of stock against the ledger and the open orders',
-  description:
-    'Recomputes what each product has on hand from its movements, and what is reserved of it both from its movements ' +
-    'and from the orders that are PENDING or PAID, in one consistent snapshot, while orders run. Callers who ask at ' +
-    'the same time share one run. 503 when it takes longer than 6 s; it then goes on, for up to 30 s, and its outcome ' +
-    'is in the metric `inventory_drift_units`, which is also refreshed every five minutes.',
-  tags,
-  querystring: NoQuery,
-  response: { 200: ref(InventoryAuditSchema) },
-  problems: [422, 503],
 } satisfies FastifySchema;

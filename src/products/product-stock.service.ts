@@ -3,32 +3,32 @@ import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { newEvent } from '../events/define-event.ts';
 import { appendEvents, hasEvents } from '../events/event.repository.ts';
-import { type Once, runOnce } from '../idempotency/idempotency.service.ts';
+import { type Once, runOnce } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError, validationFailed } from '../lib/errors.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion } from '../lib/versions.ts';
-import { productUpdated } from '../products/product.events.ts';
-import { lockProduct } from '../products/product.repository.ts';
-import { countersOf, type Product, productNotFound } from '../products/product.ts';
-import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from './movement.ts';
-import { type LedgerSums, listHolders, listMovements, sumLedger } from './movement.repository.ts';
-import { type Adjustment, bookOf } from './stock-book.ts';
-import { writeStockReturning } from './stock.repository.ts';
+import { productUpdated } from './product.events.ts';
+import { lockProduct } from './product.repository.ts';
+import { countersOf, type Product, productNotFound } from './product.ts';
+import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from '../inventory/movement.ts';
+import { type LedgerSums, listHolders, listMovements, sumLedger } from '../inventory/movement.repository.ts';
+import { type Adjustment, bookOf } from '../inventory/stock-book.ts';
+import { writeStockReturning } from '../inventory/stock.repository.ts';
 
 /** An answer to read by eye; `GET /orders?product_id=` has the rest. */
 const ORDERS_LISTED_MAX = 100;
 
-export type InventoryService = ReturnType<typeof createInventoryService>;
+export type ProductStockService = ReturnType<typeof createProductStockService>;
 
-export interface InventoryServiceDependencies {
+export interface ProductStockServiceDependencies {
   db: Db;
   lists: Db;
-  products: IdReader;
+  reader: IdReader;
 }
 
-export function createInventoryService({ db, lists, products }: InventoryServiceDependencies) {
+export function createProductStockService({ db, lists, reader }: ProductStockServiceDependencies) {
   return {
     /** @throws AppError product_not_found when there never was such a product */
     async listMovements(id: number, filter: MovementFilter, query: PageQuery): Promise<Page<Movement>> {
@@ -36,7 +36,7 @@ export function createInventoryService({ db, lists, products }: InventoryService
       const filters = { id, ...filter };
       const page = pageRequest(query, '-id', filters);
       // The ledger outlives its product, and so do the product's events.
-      const isKnown = (await products.find(id)) !== undefined || (await hasEvents(lists, 'product', id));
+      const isKnown = (await reader.find(id)) !== undefined || (await hasEvents(lists, 'product', id));
       if (!isKnown) productNotFound();
       return toPage(await listMovements(lists, id, filter, page), page, filters);
     },
@@ -49,8 +49,8 @@ export function createInventoryService({ db, lists, products }: InventoryService
     ): Promise<Once<AdjustedStock>> {
       return inTransaction(db, async (tx) => {
         // Locked, so that of many adjustments at once each adds to what the one before it has left. And locked before
-        // the key is claimed: whoever places orders holds the products first and then writes keys, and an order with
-        // the same key would wait for this transaction while it waits for the product.
+        // the key is claimed: the transaction that places orders locks products first and then inserts keys, and an
+        // order with the same key would wait for this transaction while it waits for the product.
         const product = await lockProduct(tx, id);
         return runOnce(tx, key, 201, async () => {
           const before = product ?? productNotFound();

@@ -5,19 +5,18 @@ import { contextOf } from '../http/request-context.ts';
 import { routeConfig } from '../http/route-config.ts';
 import { sendOnce } from '../http/send-once.ts';
 import { toInstant, toPeriod } from '../lib/instant.ts';
-import type { AuditService } from './audit.service.ts';
-import * as schemas from './inventory.schemas.ts';
-import type { InventoryService } from './inventory.service.ts';
+import * as schemas from './product-stock.schemas.ts';
+import type { ProductStockService } from './product-stock.service.ts';
 
-export const inventoryRoutes: FastifyPluginAsyncTypebox<{
-  inventory: InventoryService;
-  audits: AuditService;
-}> = async (app, { inventory, audits }) => {
+export const productStockRoutes: FastifyPluginAsyncTypebox<{ stock: ProductStockService }> = async (
+  app,
+  { stock },
+) => {
   const listing = { schema: schemas.listMovements, config: routeConfig('reader', 'scan') };
   app.get('/products/:id/stock-movements', listing, async (request, reply) => {
     const { kind, order_id } = request.query;
     const filter = { kind, order_id, ...toPeriod(request.query) };
-    return listPage(request, reply, (page) => inventory.listMovements(request.params.id, filter, page));
+    return listPage(request, reply, (page) => stock.listMovements(request.params.id, filter, page));
   });
 
   const adjusting = { schema: schemas.adjustStock, config: routeConfig('writer', 'write') };
@@ -27,16 +26,13 @@ export const inventoryRoutes: FastifyPluginAsyncTypebox<{
     const adjustment = { delta, kind, reason, note };
     const key = { route: '/products/:id/stock-adjustments', command: { id, ...adjustment } };
     const context = contextOf(request, { key, ifMatch: true });
-    return sendOnce(reply, await inventory.adjust(id, adjustment, context), { status: 201 });
+    return sendOnce(reply, await stock.adjust(id, adjustment, context), { status: 201 });
   });
 
   const explaining = { schema: schemas.explainStock, config: routeConfig('reader', 'scan') };
   app.get('/products/:id/stock/explain', explaining, async (request) => {
     const { as_of } = request.query;
     const asOf = as_of === undefined ? undefined : toInstant(as_of, 'as_of', 'earlier');
-    return inventory.explain(request.params.id, asOf);
+    return stock.explain(request.params.id, asOf);
   });
-
-  const auditing = { schema: schemas.auditInventory, config: routeConfig('reader', 'scan') };
-  app.get('/inventory/audit', auditing, async () => audits.audit());
 };
