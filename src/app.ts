@@ -32,7 +32,7 @@ import { OrderTransitionSchema } from './orders/order-history.schemas.ts';
 import { orderSchemas } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
 import { inboxRoutes } from './inbound/inbox.routes.ts';
-import { InboxDeliverySchema, OutcomeSchema, VerdictSchema } from './inbound/inbox.schemas.ts';
+import { InboundDeliverySchema, OutcomeSchema, VerdictSchema } from './inbound/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
 import {
   ExceptionStatusSchema,
@@ -99,7 +99,7 @@ const schemas = [
   ...auditSchemas,
   VerdictSchema,
   OutcomeSchema,
-  InboxDeliverySchema,
+  InboundDeliverySchema,
   ExceptionStatusSchema,
   ReviewReasonSchema,
   ResolutionSchema,

@@ -5,8 +5,8 @@ import type { PageRequest } from '../lib/page.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import { type ReviewReason, reviewReasons } from '../payments/payment-rules.ts';
 import {
-  type DeliveryOutcome,
-  type InboxDelivery,
+  type InboundOutcome,
+  type InboundDelivery,
   type InboxFilter,
   showBody,
   type Verdict,
@@ -44,24 +44,24 @@ interface InboxRow {
   body_bytes: number;
 }
 
-function rowToDelivery({ body, body_bytes, ...row }: InboxRow): InboxDelivery {
+function rowToInboundDelivery({ body, body_bytes, ...row }: InboxRow): InboundDelivery {
   return {
     ...row,
     // The checks of both tables let nothing else in.
     verdict: row.verdict as Verdict,
     scheme: row.scheme as SignatureScheme | null,
-    outcome: row.outcome as DeliveryOutcome,
+    outcome: row.outcome as InboundOutcome,
     new_status: row.new_status as OrderStatus | null,
     detail: row.outcome === 'review' ? reviewReasons[row.reason as ReviewReason] : row.detail,
     ...showBody(body, body_bytes),
   };
 }
 
-export async function listDeliveries(
+export async function listInboundDeliveries(
   db: Db,
   filter: InboxFilter,
   page: PageRequest,
-): Promise<InboxDelivery[]> {
+): Promise<InboundDelivery[]> {
   const direction = page.sort === 'id' ? sql`asc` : sql`desc`;
   const after = page.afterId === undefined ? sql`` : afterId(page.sort, page.afterId);
   // Each half is read in the order of its own key, and no further than the page can reach.
@@ -72,14 +72,14 @@ export async function listDeliveries(
     select * from (${sql.join(halves, sql` union all `)}) as inbox
      order by id ${direction} limit ${page.limit + 1} offset ${page.skip}
   `.execute(db);
-  return rows.map(rowToDelivery);
+  return rows.map(rowToInboundDelivery);
 }
 
 function afterId(sort: PageRequest['sort'], id: number): RawBuilder<unknown> {
   return sort === 'id' ? sql`and id > ${id}` : sql`and id < ${id}`;
 }
 
-export async function findDelivery(db: Db, id: number): Promise<InboxDelivery | undefined> {
+export async function findInboundDelivery(db: Db, id: number): Promise<InboundDelivery | undefined> {
   const halves = [accepted(NO_FILTER, WHOLE_BODY_BYTES), refused(NO_FILTER, WHOLE_BODY_BYTES)];
   const { rows } = await sql<InboxRow>`
     ${sql.join(
@@ -87,7 +87,7 @@ export async function findDelivery(db: Db, id: number): Promise<InboxDelivery | 
       sql` union all `,
     )}
   `.execute(db);
-  return rows[0] && rowToDelivery(rows[0]);
+  return rows[0] && rowToInboundDelivery(rows[0]);
 }
 
 const NO_FILTER: InboxFilter = {

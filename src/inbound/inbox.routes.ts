@@ -32,12 +32,12 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{
     return listPage(request, reply, (page) => inbox.list(filter, page));
   });
 
-  const reading = { schema: schemas.getInboxDelivery, config: routeConfig('writer', 'point') };
+  const reading = { schema: schemas.getInboundDelivery, config: routeConfig('writer', 'point') };
   app.get('/webhooks/inbox/:id', reading, async (request, reply) =>
     reply.send(await inbox.get(request.params.id)),
   );
 
-  const replaying = { schema: schemas.replayDelivery, config: routeConfig('admin', 'write') };
+  const replaying = { schema: schemas.replayInboundDelivery, config: routeConfig('admin', 'write') };
   app.post('/webhooks/inbox/:id/replay', replaying, async (request, reply) => {
     const read = (message: SignedMessage) => readAgain(request, provider, message);
     return reply.send(await inbox.replay(request.params.id, read, callerOf(request)));

@@ -15,7 +15,7 @@ import {
   PeriodEnd,
 } from '../http/schemas.ts';
 import { OrderStatusSchema } from '../orders/order.schemas.ts';
-import { deliveryOutcomes, verdicts } from './inbox.ts';
+import { inboundOutcomes, verdicts } from './inbox.ts';
 import { PaymentWebhookResult } from './webhook.schemas.ts';
 import { signatureSchemes } from './webhook-signature.ts';
 
@@ -26,14 +26,14 @@ export const VerdictSchema = oneOf(verdicts, {
   description:
     'What its signature said. stale: right, but more than 5 minutes off; unchecked: refused before there was anything to check',
 });
-export const OutcomeSchema = oneOf(deliveryOutcomes, {
+export const OutcomeSchema = oneOf(inboundOutcomes, {
   $id: 'WebhookOutcome',
   description:
     'failed: signed, but without effect; it can be replayed. refused: not signed by anybody known, or not in time. The others are ' +
     'what the webhook answered at first',
 });
 
-export const InboxDeliverySchema = Type.Object(
+export const InboundDeliverySchema = Type.Object(
   {
     id: { ...Id, description: 'Stays the same when an event that failed is applied after all' },
     verdict: ref(VerdictSchema),
@@ -60,8 +60,9 @@ export const InboxDeliverySchema = Type.Object(
     }),
   },
   {
-    $id: 'InboxDelivery',
-    description: 'A delivery of a webhook. Headers, and with them signatures, are not kept',
+    $id: 'InboundDelivery',
+    description:
+      'An inbound delivery: what came in by webhook. Headers, and with them signatures, are not kept',
     examples: [
       {
         id: 7,
@@ -90,7 +91,7 @@ export const InboxDeliverySchema = Type.Object(
 
 export const ListInboxQuery = Type.Object(
   {
-    outcome: Type.Optional(oneOf(deliveryOutcomes, { examples: ['failed'] })),
+    outcome: Type.Optional(oneOf(inboundOutcomes, { examples: ['failed'] })),
     verdict: Type.Optional(oneOf(verdicts, { examples: ['valid'] })),
     event_type: Type.Optional({ ...text(1, 100, { 'x-text': 'exact' }), examples: ['payment.succeeded'] }),
     order_id: Type.Optional({ ...Id, examples: [1] }),
@@ -113,23 +114,23 @@ export const listInbox = {
     'Accepted events stay for ever. What failed is kept for 30 days, what was refused for 7, and only so many of each.',
   tags,
   querystring: ListInboxQuery,
-  response: { 200: Type.Array(ref(InboxDeliverySchema)) },
+  response: { 200: Type.Array(ref(InboundDeliverySchema)) },
   problems: [422, 503],
 } satisfies FastifySchema;
 
-export const getInboxDelivery = {
-  operationId: 'getInboxDelivery',
-  summary: 'Read a delivery with its whole body',
+export const getInboundDelivery = {
+  operationId: 'getInboundDelivery',
+  summary: 'Read an inbound delivery with its whole body',
   tags,
   params: IdParams,
   querystring: NoQuery,
-  response: { 200: ref(InboxDeliverySchema) },
-  problems: ['delivery_not_found', 422, 503],
+  response: { 200: ref(InboundDeliverySchema) },
+  problems: ['inbound_delivery_not_found', 422, 503],
 } satisfies FastifySchema;
 
-export const replayDelivery = {
-  operationId: 'replayDelivery',
-  summary: 'Apply a delivery that failed once more',
+export const replayInboundDelivery = {
+  operationId: 'replayInboundDelivery',
+  summary: 'Apply an inbound delivery that failed once more',
   description:
     'The kept bytes go the way of a webhook: parsed, checked, applied exactly once, also when the provider sends them ' +
     'again at the same moment. Answers like the webhook; 404 and 422 also when that is why it fails again.',
@@ -137,5 +138,5 @@ export const replayDelivery = {
   params: IdParams,
   querystring: NoQuery,
   response: { 200: ref(PaymentWebhookResult) },
-  problems: [400, 'delivery_not_found', 'order_not_found', 'delivery_not_failed', 422, 503],
+  problems: [400, 'inbound_delivery_not_found', 'order_not_found', 'inbound_delivery_not_failed', 422, 503],
 } satisfies FastifySchema;

@@ -8,8 +8,8 @@ import type { Metrics } from '../lib/metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { PaymentEvent, PaymentResult } from '../payments/payment-event.ts';
 import type { PaymentService } from '../payments/payment.service.ts';
-import { findDelivery, listDeliveries } from './inbox.repository.ts';
-import type { InboxDelivery, InboxFilter, Refusal } from './inbox.ts';
+import { findInboundDelivery, listInboundDeliveries } from './inbox.repository.ts';
+import type { InboundDelivery, InboxFilter, Refusal } from './inbox.ts';
 import { createInboxRecorder } from './inbox-recorder.ts';
 import type { SignedMessage } from './provider.ts';
 import {
@@ -73,23 +73,23 @@ export function createInboxService(dependencies: InboxServiceDependencies) {
     /** Forgets all that is past its time. @returns how many */
     purge: (isStopping: () => boolean = () => false) => inBatches(purgeBatch, PURGE_BATCH, isStopping),
 
-    async get(id: number): Promise<InboxDelivery> {
+    async get(id: number): Promise<InboundDelivery> {
       // What this instance has answered a moment ago shall be found.
       await recorder.flush();
-      return (await findDelivery(reads, id)) ?? notFound();
+      return (await findInboundDelivery(reads, id)) ?? notFound();
     },
 
-    async list(filter: InboxFilter, query: PageQuery): Promise<Page<InboxDelivery>> {
+    async list(filter: InboxFilter, query: PageQuery): Promise<Page<InboundDelivery>> {
       await recorder.flush();
       const filters = { ...filter };
       const page = pageRequest(query, '-id', filters);
-      return toPage(await listDeliveries(lists, filter, page), page, filters);
+      return toPage(await listInboundDeliveries(lists, filter, page), page, filters);
     },
 
     /**
      * Applies a delivery that failed once more: `read` parses and checks it as if it came in now, and the identity of
      * the event is the gate, so a delivery of the provider's at the same moment makes no second effect.
-     * @throws AppError delivery_not_found, delivery_not_failed, or why it fails again
+     * @throws AppError inbound_delivery_not_found, inbound_delivery_not_failed, or why it fails again
      */
     async replay(
       id: number,
@@ -125,13 +125,13 @@ function toSigned({ identity, scheme, unsignedEventId, rawBody }: StoredRefusal)
 }
 
 async function notFailed(db: Db, id: number): Promise<never> {
-  const { outcome } = (await findDelivery(db, id)) ?? notFound();
+  const { outcome } = (await findInboundDelivery(db, id)) ?? notFound();
   throw new AppError(
-    'delivery_not_failed',
-    `Only a delivery that failed can be replayed; this one is ${outcome}`,
+    'inbound_delivery_not_failed',
+    `Only an inbound delivery that failed can be replayed; this one is ${outcome}`,
   );
 }
 
 function notFound(): never {
-  throw new AppError('delivery_not_found', 'Delivery not found');
+  throw new AppError('inbound_delivery_not_found', 'Inbound delivery not found');
 }

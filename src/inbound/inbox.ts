@@ -2,23 +2,23 @@ import type { OrderStatus } from '../orders/order-state.ts';
 import type { SignatureScheme } from './webhook-signature.ts';
 
 /**
- * What the signature of a delivery said. `stale` is right, but was made more than five minutes from now; `unchecked` was
+ * What the signature of an inbound delivery said. `stale` is right, but was made more than five minutes from now; `unchecked` was
  * refused before there was anything to check.
  */
 export const verdicts = ['valid', 'forged', 'stale', 'missing', 'unchecked'] as const;
 export type Verdict = (typeof verdicts)[number];
 
 /**
- * What became of a delivery. The first three are a payment event's (`decidePayment`); `failed` was signed but had no
+ * What became of an inbound delivery. The first three are a payment event's (`decidePayment`); `failed` was signed but had no
  * effect, and can be replayed; `refused` was not signed by anybody we know, or not in time, and never can.
  */
-export const deliveryOutcomes = ['processed', 'ignored', 'review', 'failed', 'refused'] as const;
-export type DeliveryOutcome = (typeof deliveryOutcomes)[number];
+export const inboundOutcomes = ['processed', 'ignored', 'review', 'failed', 'refused'] as const;
+export type InboundOutcome = (typeof inboundOutcomes)[number];
 
 /** Of a body that nobody has signed, enough is kept to see what somebody is trying. */
 export const UNVERIFIED_BODY_BYTES = 4096;
 
-/** A delivery that had no effect, to be remembered. */
+/** An inbound delivery that had no effect, to be remembered. */
 export interface Refusal {
   verdict: Verdict;
   /** What makes two of them the same: the event's identity when the signature is valid, else what is kept of it. */
@@ -35,12 +35,12 @@ export interface Refusal {
   requestId: string;
 }
 
-/** A delivery as callers see it; repeated deliveries of one event are one. */
-export interface InboxDelivery {
+/** An inbound delivery as callers see it; all those of one event are one. */
+export interface InboundDelivery {
   id: number;
   verdict: Verdict;
   scheme: SignatureScheme | null;
-  outcome: DeliveryOutcome;
+  outcome: InboundOutcome;
   reason: string | null;
   detail: string | null;
   new_status: OrderStatus | null;
@@ -59,7 +59,7 @@ export interface InboxDelivery {
 }
 
 export interface InboxFilter {
-  outcome: DeliveryOutcome | undefined;
+  outcome: InboundOutcome | undefined;
   verdict: Verdict | undefined;
   event_type: string | undefined;
   order_id: number | undefined;
@@ -72,7 +72,7 @@ export interface InboxFilter {
 export function showBody(
   body: Buffer,
   totalBytes: number,
-): Pick<InboxDelivery, 'raw_body' | 'raw_body_encoding' | 'raw_body_bytes' | 'raw_body_truncated'> {
+): Pick<InboundDelivery, 'raw_body' | 'raw_body_encoding' | 'raw_body_bytes' | 'raw_body_truncated'> {
   const truncated = body.length < totalBytes;
   const size = { raw_body_bytes: totalBytes, raw_body_truncated: truncated };
   try {

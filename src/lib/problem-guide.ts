@@ -87,11 +87,11 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     remedy: NOT_THERE,
     example: { detail: 'Payment exception not found' },
   },
-  delivery_not_found: {
+  inbound_delivery_not_found: {
     means:
-      'The inbox holds no delivery with this id. Deliveries that were refused or failed are kept for some days only.',
+      'The inbox holds no inbound delivery with this id. Those that were refused or failed are kept for some days only.',
     remedy: 'Look for it with `GET /webhooks/inbox`, or let the provider send the event again.',
-    example: { detail: 'Delivery not found' },
+    example: { detail: 'Inbound delivery not found' },
   },
   method_not_allowed: {
     means: 'The path exists, but does not take this method.',
@@ -165,11 +165,11 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       current: { id: 1, status: 'RESOLVED', resolution: 'refunded', version: 2 },
     },
   },
-  delivery_not_failed: {
+  inbound_delivery_not_failed: {
     means:
-      'Only a delivery that was signed and had no effect can be replayed. This one had an effect, or was never genuine.',
+      'Only an inbound delivery that was signed and had no effect can be replayed. This one had an effect, or was never genuine.',
     remedy: 'Read its `outcome`. A payment that was applied is applied once only, and needs no replay.',
-    example: { detail: 'Only a delivery that failed can be replayed; this one is processed' },
+    example: { detail: 'Only an inbound delivery that failed can be replayed; this one is processed' },
   },
   version_mismatch: {
     means: `The resource has changed since the version that If-Match names. ${TAKEN_AS_IT_WAS}`,

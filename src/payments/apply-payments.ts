@@ -25,20 +25,20 @@ import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons 
 /*
  * Applying payment events exactly once, any number of them in one transaction, at most one for each order.
  *
- * - The orders are locked first, so that deliveries and requests about one order are decided one after the other.
+ * - The orders are locked first, so that events and requests about one order are decided one after the other.
  * - The insert of the events' identities is the gate: it comes before every effect and in the same transaction, so
  *   after a crash there are both or neither.
- * - An event for an unknown order leaves nothing behind, so that a later delivery can succeed.
+ * - An event for an unknown order leaves nothing behind, so that the provider can send it again.
  * - An order that is overdue by now expires first, in the same transaction, whether or not the sweep has come by.
  * - Money that buys nothing is never dropped: it becomes a payment exception, told by an event.
  */
-export interface Delivery {
+export interface ReceivedEvent {
   event: PaymentEvent;
   caller: Caller;
 }
 
-/** A delivery that has an effect, or is at least remembered. */
-interface Accepted extends Delivery {
+/** A received event that has an effect, or is at least remembered. */
+interface Accepted extends ReceivedEvent {
   order: Order | undefined;
   decision: PaymentDecision;
   steps: OrderStatus[];
@@ -48,35 +48,35 @@ interface Accepted extends Delivery {
 
 export type ApplyResult = (PaymentResult & { expired?: true }) | AppError;
 
-/** @returns one result for each delivery, in their order */
-export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
+/** @returns one result for each received event, in their order */
+export async function applyPayments(tx: Tx, received: readonly ReceivedEvent[]): Promise<ApplyResult[]> {
   const orders = await lockOrders(
     tx,
-    deliveries.flatMap(({ event }) => event.orderId ?? []),
+    received.flatMap(({ event }) => event.orderId ?? []),
   );
   // Read after the locks were granted: whatever was applied to these orders before is seen.
   const known = await findPaymentEvents(
     tx,
-    deliveries.map(({ event }) => event.identity),
+    received.map(({ event }) => event.identity),
   );
   const expiries = await findExpiries(tx, orders.values());
   const accepted = new Map<string, Accepted>();
   const repeated: string[] = [];
-  const results = deliveries.map((delivery): ApplyResult => {
-    const { identity, orderId } = delivery.event;
+  const results = received.map((one): ApplyResult => {
+    const { identity, orderId } = one.event;
     const before = known.get(identity);
     if (before !== undefined) {
-      if (!delivery.event.replayed) repeated.push(identity);
+      if (!one.event.replayed) repeated.push(identity);
       return alreadyProcessed(before);
     }
     const order = orderId === null ? undefined : orders.get(orderId);
     const expiry = order && expiries.get(order.id);
-    const decision = decide(delivery.event, order, expiry !== undefined);
+    const decision = decide(one.event, order, expiry !== undefined);
     if (decision instanceof AppError) return decision;
     known.set(identity, { orderId, outcome: decision.outcome });
     const steps = decision.outcome === 'processed' ? [decision.to] : [];
-    const expires = expiry === 'overdue' && isPaymentEventType(delivery.event.type);
-    accepted.set(identity, { ...delivery, order, decision, steps, expires });
+    const expires = expiry === 'overdue' && isPaymentEventType(one.event.type);
+    accepted.set(identity, { ...one, order, decision, steps, expires });
     return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
   });
   // Events before refusals, as writeRefusals locks them; those that are new here are nobody else's yet.
@@ -98,7 +98,7 @@ export async function applyPayments(tx: Tx, deliveries: readonly Delivery[]): Pr
   });
 }
 
-/** One more delivery of an event; undefined when the event is not known. */
+/** One more inbound delivery of an event; undefined when the event is not known. */
 export async function repeatPayment(tx: Tx, identity: string): Promise<PaymentResult | undefined> {
   const known = (await findPaymentEvents(tx, [identity])).get(identity);
   if (known === undefined) return undefined;

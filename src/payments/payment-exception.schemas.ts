@@ -38,7 +38,7 @@ export const ExceptionStatusSchema = oneOf(exceptionStatuses, { $id: 'PaymentExc
 export const PaymentExceptionSchema = Type.Object(
   {
     id: Id,
-    payment_event_id: { ...Id, description: 'Its delivery is at /webhooks/inbox/{payment_event_id}' },
+    payment_event_id: { ...Id, description: 'Its inbound delivery is at /webhooks/inbox/{payment_event_id}' },
     order_id: Id,
     reason: ref(ReviewReasonSchema),
     detail: Type.String({ description: 'The reason as a sentence' }),

@@ -16,7 +16,7 @@ export type Resolution = keyof typeof resolutions;
 /** Money that bought nothing, or not what it should have, as callers see it. */
 export interface PaymentException {
   id: number;
-  /** The event it came with; its delivery has the same id in the inbox. */
+  /** The event it came with; its inbound delivery has the same id in the inbox. */
   payment_event_id: number;
   order_id: number;
   reason: ReviewReason;

@@ -6,7 +6,7 @@ import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { runInHalves } from '../lib/halving.ts';
 import { type Metrics, observeBatches } from '../lib/metrics.ts';
-import { type ApplyResult, applyPayments, type Delivery, repeatPayment } from './apply-payments.ts';
+import { type ApplyResult, applyPayments, type ReceivedEvent, repeatPayment } from './apply-payments.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 
 /** Each group of a batch takes about ten statements, whatever its size; more calls would wait longer for theirs. */
@@ -22,7 +22,7 @@ const SHORT_WAIT_MS = 50;
 export type PaymentService = ReturnType<typeof createPaymentService>;
 
 export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics }) {
-  const batcher = createBatcher<Delivery, PaymentResult & { expired?: true }>({
+  const batcher = createBatcher<ReceivedEvent, PaymentResult & { expired?: true }>({
     work: (draw) => applyDrawn(db, draw()),
     maxBatch: MAX_BATCH,
     lanes: LANES,
@@ -41,7 +41,7 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
       return result;
     },
 
-    /** Counts one more delivery of a known event, of which nothing else need be readable; undefined for any other. */
+    /** Counts one more inbound delivery of a known event, of which nothing else need be readable; undefined for any other. */
     async repeat(identity: string): Promise<PaymentResult | undefined> {
       const known = await inTransaction(db, (tx) => repeatPayment(tx, identity));
       if (known !== undefined) metrics.paymentEvents.inc({ outcome: known.status });
@@ -54,24 +54,24 @@ export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics
 }
 
 /** Events of one order are applied one after the other, in the order of their arrival; others share a transaction. */
-async function applyDrawn(db: Db, deliveries: readonly Delivery[]): Promise<ApplyResult[]> {
-  const results = new Map<Delivery, ApplyResult>();
+async function applyDrawn(db: Db, received: readonly ReceivedEvent[]): Promise<ApplyResult[]> {
+  const results = new Map<ReceivedEvent, ApplyResult>();
   const batch = { waitedInVain: false };
-  for (const group of groupByTurn(deliveries)) {
+  for (const group of groupByTurn(received)) {
     const answers = await runInHalves(group, {
       run: (part) => applyGroup(db, part, batch),
       mayBeOneCalls,
       refusalOf: (_delivery, error) => refusalOf(error),
     });
-    for (const [index, answer] of answers.entries()) results.set(group[index] as Delivery, answer);
+    for (const [index, answer] of answers.entries()) results.set(group[index] as ReceivedEvent, answer);
   }
-  // Every delivery is in exactly one group.
-  return deliveries.map((delivery) => results.get(delivery) as ApplyResult);
+  // Each event is in exactly one group.
+  return received.map((one) => results.get(one) as ApplyResult);
 }
 
 async function applyGroup(
   db: Db,
-  group: readonly Delivery[],
+  group: readonly ReceivedEvent[],
   batch: { waitedInVain: boolean },
 ): Promise<ApplyResult[]> {
   if (!batch.waitedInVain) {
@@ -85,15 +85,15 @@ async function applyGroup(
     }
   }
   const results: ApplyResult[] = [];
-  for (const delivery of group) results.push(await applyAlone(db, delivery));
+  for (const one of group) results.push(await applyAlone(db, one));
   return results;
 }
 
-async function applyAlone(db: Db, delivery: Delivery): Promise<ApplyResult> {
+async function applyAlone(db: Db, one: ReceivedEvent): Promise<ApplyResult> {
   try {
     const [result] = await inTransaction(db, async (tx) => {
       await limitLockWait(tx, SHORT_WAIT_MS);
-      return applyPayments(tx, [delivery]);
+      return applyPayments(tx, [one]);
     });
     // One for one.
     return result as ApplyResult;
@@ -103,17 +103,17 @@ async function applyAlone(db: Db, delivery: Delivery): Promise<ApplyResult> {
   }
 }
 
-/** The first event of each order, then the second of each, and so on; repeated deliveries go with the first. */
-function groupByTurn(deliveries: readonly Delivery[]): Delivery[][] {
-  const groups: Delivery[][] = [];
+/** The first event of each order, then the second of each, and so on; repeats go with the first. */
+function groupByTurn(received: readonly ReceivedEvent[]): ReceivedEvent[][] {
+  const groups: ReceivedEvent[][] = [];
   const turns = new Map<number | null, { turn: number; identity: string }>();
-  for (const delivery of deliveries) {
-    const { orderId, identity } = delivery.event;
+  for (const one of received) {
+    const { orderId, identity } = one.event;
     const before = turns.get(orderId);
     const first = before === undefined || orderId === null;
     const turn = first ? 0 : before.turn + (before.identity === identity ? 0 : 1);
     turns.set(orderId, { turn, identity });
-    (groups[turn] ??= []).push(delivery);
+    (groups[turn] ??= []).push(one);
   }
   return groups;
 }

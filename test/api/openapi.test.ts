@@ -227,7 +227,7 @@ describe('the examples of requests work as they stand', () => {
     expect(resolved.status).toBe(200);
     expect(Object.keys(resolved.body).toSorted()).toEqual(membersOf('PaymentException').toSorted());
     const { body: delivery } = await service.call('GET', '/webhooks/inbox/1');
-    expect(Object.keys(delivery).toSorted()).toEqual(membersOf('InboxDelivery').toSorted());
+    expect(Object.keys(delivery).toSorted()).toEqual(membersOf('InboundDelivery').toSorted());
   });
 
   test('the members of an answer are those of its schema', async () => {

@@ -188,7 +188,7 @@ describe('what came in', () => {
         raw_body: payload,
       });
       expect((await inboxOf(service, 'verdict=stale'))[0]).toEqual(stale);
-      expect(await replay(service, stale.id)).toBeProblem(409, 'delivery_not_failed');
+      expect(await replay(service, stale.id)).toBeProblem(409, 'inbound_delivery_not_failed');
       expect(await staleCount()).toBe(before + 1);
     },
   );
@@ -283,7 +283,7 @@ describe('a long body', () => {
 });
 
 test('an unknown delivery is 404, for reading and for replaying', async () => {
-  const unknown = [404, 'delivery_not_found', 'Delivery not found'] as const;
+  const unknown = [404, 'inbound_delivery_not_found', 'Inbound delivery not found'] as const;
   expect(await service.call('GET', '/webhooks/inbox/999999')).toBeProblem(...unknown);
   expect(await service.call('POST', '/webhooks/inbox/999999/replay')).toBeProblem(...unknown);
 });

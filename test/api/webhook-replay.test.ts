@@ -72,7 +72,7 @@ describe('a payment that came before its order', () => {
     await service.placeOrder(productId, 1);
     const event = { event_type: 'payment.succeeded', order_id: orderId, event_id: `early_${orderId}` };
     expect((await service.pay(event)).body.status).toBe('processed');
-    expect(await replay(service, id)).toBeProblem(409, 'delivery_not_failed');
+    expect(await replay(service, id)).toBeProblem(409, 'inbound_delivery_not_failed');
     expect((await service.pay(event)).body.status).toBe('already_processed');
   });
 
@@ -120,7 +120,7 @@ describe('what cannot be replayed', () => {
     await service.pay({ ...event, order_id: orderId });
     const { id } = await only(`order_id=${orderId}`);
     const answer = await replay(service, id);
-    expect(answer).toBeProblem(409, 'delivery_not_failed');
+    expect(answer).toBeProblem(409, 'inbound_delivery_not_failed');
     expect(answer.body.detail).toContain(`this one is ${outcome}`);
   });
 
@@ -131,7 +131,7 @@ describe('what cannot be replayed', () => {
     await deliver(service, payload, {});
     for (const verdict of ['forged', 'missing']) {
       const { id } = await only(`verdict=${verdict}`);
-      expect(await replay(service, id)).toBeProblem(409, 'delivery_not_failed');
+      expect(await replay(service, id)).toBeProblem(409, 'inbound_delivery_not_failed');
     }
     expect((await service.call('GET', `/orders/${orderId}`)).body.status).toBe('PENDING');
     expect(await storedPaymentEvents(service, orderId)).toEqual([]);

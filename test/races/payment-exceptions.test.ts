@@ -126,7 +126,7 @@ test('20 replays and 20 retries of the provider at two instances at once: one ef
     const outcomes = answers.map(({ body }) => (body.status === 409 ? body.code : body.status));
     expect(outcomes.filter((outcome) => outcome === 'processed')).toHaveLength(1);
     for (const [n, outcome] of outcomes.entries()) {
-      const second = ['already_processed', ...(n % 2 === 0 ? ['delivery_not_failed'] : [])];
+      const second = ['already_processed', ...(n % 2 === 0 ? ['inbound_delivery_not_failed'] : [])];
       expect(['processed', ...second]).toContain(outcome);
     }
     expect(await eventsOf(service, orderId)).toEqual(['order.created 1', 'order.paid 2']);
