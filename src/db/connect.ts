@@ -4,7 +4,7 @@ import { unavailable } from '../lib/errors.ts';
 import { StartupError } from '../lib/startup-error.ts';
 import { type Database, type DatabaseOptions, openForMigrations } from './database.ts';
 import { parseDatabaseUrl } from './database-url.ts';
-import { findReadiness, knownMigrations, type Migrated, migrateToLatest } from './migrate.ts';
+import { findReadiness, knownMigrations, type Migrated, migrateToLatest, openEventLog } from './migrate.ts';
 import { sqlStateOf } from './pg-errors.ts';
 import type { Db } from './types.ts';
 
@@ -25,7 +25,9 @@ export async function migrateDatabase(
   const db = openForMigrations(options);
   try {
     await requireDatabase(db, options.url);
-    return await migrateToLatest(db);
+    const migrated = await migrateToLatest(db);
+    await openEventLog(db);
+    return migrated;
   } finally {
     await db.destroy();
   }

@@ -31,6 +31,14 @@ export async function knownMigrations(): Promise<readonly string[]> {
 
 let known: readonly string[] | undefined;
 
+/**
+ * Gives the event log a new epoch when it was restored into another cluster (0011). It has to come after the migrations
+ * and before anything is written; its transaction waits for the lock of the migrations, so one instance does it.
+ */
+export async function openEventLog(db: Db): Promise<void> {
+  await db.transaction().execute((tx) => sql`select open_event_log()`.execute(tx));
+}
+
 export interface Migrated {
   /** The migrations that this call ran. */
   migrated: string[];

@@ -23,6 +23,34 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Numeric = ColumnType<string, number | string, number | string>;
 
+export interface DeletedProducts {
+  deleted_at: Generated<string>;
+  id: number;
+  sku: string;
+}
+
+export interface EventEpochs {
+  began_at: Generated<string>;
+  epoch: number;
+  first_id: number;
+  system_identifier: number | null;
+}
+
+export interface EventFeed {
+  actor: string | null;
+  aggregate_id: number | null;
+  aggregate_type: string | null;
+  aggregate_version: number | null;
+  epoch: number | null;
+  id: number | null;
+  occurred_at: string | null;
+  payload: Json | null;
+  request_id: string | null;
+  traceparent: string | null;
+  transaction_id: string | null;
+  type: string | null;
+}
+
 export interface Events {
   actor: string;
   aggregate_id: number;
@@ -32,6 +60,7 @@ export interface Events {
   occurred_at: Generated<string>;
   payload: Json | null;
   request_id: string | null;
+  traceparent: string | null;
   transaction_id: Generated<string>;
   type: string;
 }
@@ -55,6 +84,7 @@ export interface OrderItems {
 }
 
 export interface Orders {
+  cancel_cause: string | null;
   created_at: Generated<string>;
   customer_email: string | null;
   expires_at: string | null;
@@ -64,6 +94,19 @@ export interface Orders {
   total: Numeric;
   updated_at: Generated<string>;
   version: Generated<number>;
+}
+
+export interface OrderSteps {
+  actor: string;
+  at: Generated<string>;
+  cause: string;
+  from_status: string;
+  order_id: number;
+  position: number;
+  refund_due: boolean;
+  request_id: string | null;
+  to_status: string;
+  version: number;
 }
 
 export interface PaymentEvents {
@@ -150,9 +193,13 @@ export interface WebhookRefusals {
 }
 
 export interface DB {
+  deleted_products: DeletedProducts;
+  event_epochs: EventEpochs;
+  event_feed: EventFeed;
   events: Events;
   idempotency_keys: IdempotencyKeys;
   order_items: OrderItems;
+  order_steps: OrderSteps;
   orders: Orders;
   payment_events: PaymentEvents;
   payment_exceptions: PaymentExceptions;

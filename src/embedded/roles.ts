@@ -132,6 +132,8 @@ const GRANT = `
   grant usage on schema public to ${SERVICE};
   grant select, insert, update, delete on all tables in schema public to ${SERVICE};
   grant usage, select on all sequences in schema public to ${SERVICE};
+  grant execute on all functions in schema public to ${SERVICE};
   alter default privileges for role ${OWNER} in schema public
     grant select, insert, update, delete on tables to ${SERVICE};
-  alter default privileges for role ${OWNER} in schema public grant usage, select on sequences to ${SERVICE}`;
+  alter default privileges for role ${OWNER} in schema public grant usage, select on sequences to ${SERVICE};
+  alter default privileges for role ${OWNER} in schema public grant execute on functions to ${SERVICE}`;

@@ -41,6 +41,16 @@ export async function listMovements(
   return rows.map(rowToMovement);
 }
 
+/** Whether there was such a product, of which only the ledger is left. */
+export async function wasDeleted(db: Db, productId: number): Promise<boolean> {
+  const row = await db
+    .selectFrom('deleted_products')
+    .select('id')
+    .where('id', '=', productId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** The times of movements follow their ids only so far; see `CREATION_SLACK` of orders, which is the same. */
 const CREATION_SLACK = '1 minute';
 
@@ -114,20 +124,14 @@ export async function sumLedger(
         from stock_movements
        where product_id = ${productId} ${asOf === undefined ? sql`` : untilTime(productId, asOf)}
     )
-    select ${productId}::bigint as product_id, known.sku, sums.*, ${stored},
+    select ${productId}::bigint as product_id, coalesce(p.sku, d.sku) as sku, sums.*, ${stored},
            coalesce(${asOf ?? null}::timestamptz, now())::timestamptz(3) as as_of,
            coalesce(${asOf ?? null}::timestamptz > now()::timestamptz(3), false) as in_future
       from sums
       left join products p on p.id = ${productId}
       left join stock_movements last on last.product_id = ${productId} and last.id = sums.last_id
-      cross join lateral (
-        -- Of a deleted product, its event is what is left beside the ledger.
-        select coalesce(p.sku, (
-          select payload -> 'product' ->> 'sku' from events
-           where aggregate_id = ${productId} and aggregate_type = 'product' and type = 'product.deleted'
-        )) as sku
-      ) known
-     where known.sku is not null
+      left join deleted_products d on d.id = ${productId}
+     where coalesce(p.sku, d.sku) is not null
   `.execute(db);
   return rows[0];
 }

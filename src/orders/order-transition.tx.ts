@@ -5,7 +5,7 @@ import type { StockBook } from '../inventory/stock-book.ts';
 import { lockStock, writeStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
-import { updateOrderStatuses } from './order.repository.ts';
+import { type StatusUpdate, updateOrderStatuses } from './order.repository.ts';
 import {
   allowedTransitions,
   type OrderCommand,
@@ -65,16 +65,19 @@ export function planTransition(transition: Transition): PlannedTransition {
 /** Writes the orders and their events. Their stock is in a book, which the same transaction writes. */
 export async function writeTransitions(tx: Tx, transitions: readonly PlannedTransition[]): Promise<Order[]> {
   if (transitions.length === 0) return [];
-  const updates = transitions.map(({ order, refundDue, planned }) => ({
-    id: order.id,
-    status: planned.at(-1)?.effect.to ?? order.status,
-    refundDue: refundDue ?? planned.at(-1)?.effect.refundDue ?? false,
-  }));
-  const written = await updateOrderStatuses(tx, updates);
+  const updates = transitions.map(toUpdate);
+  const steps = transitions.flatMap((transition, index) =>
+    transition.planned.map(({ from, effect: { to } }, position) => {
+      const { id, refundDue } = updates[index] as StatusUpdate;
+      const { cause, caller } = transition;
+      return { orderId: id, position, from, to, cause, refundDue, caller };
+    }),
+  );
+  const written = await updateOrderStatuses(tx, updates, steps);
 
   const events: NewEvent[] = [];
   const results = transitions.map((transition, index) => {
-    const { id, status, refundDue } = updates[index] as (typeof updates)[number];
+    const { id, status, refundDue } = updates[index] as StatusUpdate;
     const { refund_due: _, ...before } = transition.order;
     const after: Order = {
       ...before,
@@ -87,6 +90,16 @@ export async function writeTransitions(tx: Tx, transitions: readonly PlannedTran
   });
   await appendEvents(tx, events);
   return results;
+}
+
+function toUpdate({ order, refundDue, cause, planned }: PlannedTransition): StatusUpdate {
+  const status = planned.at(-1)?.effect.to ?? order.status;
+  return {
+    id: order.id,
+    status,
+    refundDue: refundDue ?? planned.at(-1)?.effect.refundDue ?? false,
+    cancelCause: status === 'CANCELED' ? cause : null,
+  };
 }
 
 function planSteps({ order, steps }: Transition): Step[] {

@@ -1,13 +1,14 @@
 import { CompiledQuery, type SelectQueryBuilder, sql } from 'kysely';
 
 import { onPage } from '../db/page-query.ts';
-import { plainArray } from '../db/pg-array.ts';
+import { plainArray, textArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
+import type { Caller } from '../lib/caller.ts';
 import type { PageRequest } from '../lib/page.ts';
 import { type ReadyRow, toReadyAnswer } from '../lib/ready-answer.ts';
 import type { OrderStatus } from './order-state.ts';
-import { type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
+import { type Order, type OrderFilter, type OrderItem, type OrderTransition, soleItem } from './order.ts';
 
 /** The items as one JSON array, so that an order is one row: no second trip, no join to fold up again. */
 const ITEMS = `(
@@ -140,23 +141,100 @@ export interface StatusUpdate {
   id: number;
   status: OrderStatus;
   refundDue: boolean;
+  /** Null unless the order is canceled. */
+  cancelCause: string | null;
 }
 
-/** Moves locked orders to other states. @returns what the database has made of each, by its id */
+/** A step after the placement, as it is kept for ever. */
+export interface NewStep {
+  orderId: number;
+  /** Among the steps that this transaction takes with the order, which share a version. */
+  position: number;
+  from: OrderStatus;
+  to: OrderStatus;
+  cause: string;
+  refundDue: boolean;
+  caller: Caller;
+}
+
+/**
+ * Moves locked orders to other states, and keeps the steps, in one statement.
+ * @returns what the database has made of each order, by its id
+ */
 export async function updateOrderStatuses(
   tx: Tx,
   updates: readonly StatusUpdate[],
+  steps: readonly NewStep[],
 ): Promise<Map<number, Pick<Order, 'version' | 'updated_at'>>> {
   const { rows } = await sql<Pick<Order, 'id' | 'version' | 'updated_at'>>`
-    update orders o
-       set status = u.status, refund_due = u.refund_due, version = o.version + 1, updated_at = now()
-      from unnest(
-        ${plainArray(updates.map((u) => u.id))}::bigint[],
-        ${plainArray(updates.map((u) => u.status))}::text[],
-        ${plainArray(updates.map((u) => String(u.refundDue)))}::boolean[]
-      ) as u (id, status, refund_due)
-     where o.id = u.id
-    returning o.id, o.version, o.updated_at
+    with moved as (
+      update orders o
+         set status = u.status, refund_due = u.refund_due, cancel_cause = u.cancel_cause,
+             version = o.version + 1, updated_at = now()
+        from unnest(
+          ${plainArray(updates.map((u) => u.id))}::bigint[],
+          ${plainArray(updates.map((u) => u.status))}::text[],
+          ${plainArray(updates.map((u) => String(u.refundDue)))}::boolean[],
+          ${textArray(updates.map((u) => u.cancelCause))}::text[]
+        ) as u (id, status, refund_due, cancel_cause)
+       where o.id = u.id
+      returning o.id, o.version, o.updated_at
+    ), kept as (
+      insert into order_steps
+        (order_id, version, position, from_status, to_status, cause, refund_due, actor, request_id)
+      select s.order_id, moved.version, s.position, s.from_status, s.to_status, s.cause, s.refund_due, s.actor,
+             s.request_id
+        from unnest(
+          ${plainArray(steps.map((s) => s.orderId))}::bigint[],
+          ${plainArray(steps.map((s) => s.position))}::smallint[],
+          ${plainArray(steps.map((s) => s.from))}::text[],
+          ${plainArray(steps.map((s) => s.to))}::text[],
+          ${textArray(steps.map((s) => s.cause))}::text[],
+          ${plainArray(steps.map((s) => String(s.refundDue)))}::boolean[],
+          ${textArray(steps.map((s) => s.caller.actor))}::text[],
+          ${textArray(steps.map((s) => s.caller.requestId))}::text[]
+        ) as s (order_id, position, from_status, to_status, cause, refund_due, actor, request_id)
+        join moved on moved.id = s.order_id
+    )
+    select id, version, updated_at from moved
   `.execute(tx);
   return new Map(rows.map(({ id, ...written }) => [id, written]));
+}
+
+type StepRow = Omit<OrderTransition, 'from' | 'to'> & { from: string | null; to: string };
+
+/**
+ * Every step of an order, oldest first; empty when there is no such order. The first one is the order's own row, and
+ * the first movement of its stock says which caller placed it.
+ */
+export async function listSteps(db: Db, orderId: number): Promise<OrderTransition[]> {
+  const { rows } = await sql<StepRow>`
+    select null as "from", 'PENDING' as "to", o.created_at as at, coalesce(placed.actor, 'unknown') as actor,
+           'placed' as cause, 1::bigint as version, placed.request_id, false as refund_due, 0::smallint as position
+      from orders o
+      left join lateral (
+        select m.actor, m.request_id
+          from order_items i
+          join stock_movements m on m.product_id = i.product_id and m.order_id = i.order_id and m.kind = 'reserved'
+         where i.order_id = o.id
+         limit 1
+      ) placed on true
+     where o.id = ${orderId}
+    union all
+    select from_status, to_status, at, actor, cause, version, request_id, refund_due, position
+      from order_steps
+     where order_id = ${orderId}
+     order by version, position
+  `.execute(db);
+  return rows.map(({ from, to, at, actor, cause, version, request_id, refund_due }) => ({
+    // Written by order-transition.ts alone.
+    from: from as OrderStatus | null,
+    to: to as OrderStatus,
+    at,
+    actor,
+    cause,
+    version,
+    request_id,
+    refund_due,
+  }));
 }

@@ -1,7 +1,6 @@
 import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
-import { listEventsOf, type StoredEvent } from '../events/event.repository.ts';
 import type { Once } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -11,7 +10,7 @@ import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { decideOrder, previewOrder } from './placing/decide-order.ts';
-import { listOrders, lockOrders } from './order.repository.ts';
+import { listOrders, listSteps, lockOrders } from './order.repository.ts';
 import { expireIfOverdue } from './expiry/expire-orders.tx.ts';
 import { findSellableStock } from './expiry/overdue.repository.ts';
 import { expiryTime, type OrderStatus } from './order-state.ts';
@@ -85,8 +84,8 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
 
     /** Every step of the order's life, oldest first. */
     async history(id: number): Promise<OrderTransition[]> {
-      const events = await listEventsOf(reads, 'order', id);
-      return events.length === 0 ? notFound() : events.map(toTransition);
+      const steps = await listSteps(reads, id);
+      return steps.length === 0 ? notFound() : steps;
     },
 
     /**
@@ -136,25 +135,6 @@ async function moveOrder(
   const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);
   await refunds.settle(tx, kept, caller);
   return { order: after ?? notFound(), hasExpired: false };
-}
-
-type ToldTransition = Pick<OrderTransition, 'from' | 'to' | 'cause' | 'refund_due'>;
-
-const CREATION: ToldTransition = { from: null, to: 'PENDING', cause: 'placed', refund_due: false };
-
-function toTransition(event: StoredEvent): OrderTransition {
-  // An order.created has no payload; all others are written by order-transition.tx.ts, with this member.
-  const { transition = CREATION } = (event.payload ?? {}) as { transition?: ToldTransition };
-  return {
-    from: transition.from,
-    to: transition.to,
-    at: event.occurredAt,
-    actor: event.actor,
-    cause: transition.cause,
-    version: event.version,
-    request_id: event.requestId,
-    refund_due: transition.refund_due,
-  };
 }
 
 function notFound(): never {

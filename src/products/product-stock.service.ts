@@ -2,7 +2,7 @@ import type { IdReader } from '../db/id-reader.ts';
 import { inTransaction } from '../db/transaction.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { newEvent } from '../events/define-event.ts';
-import { appendEvents, hasEvents } from '../events/event.repository.ts';
+import { appendEvents } from '../events/event.repository.ts';
 import { type Once, runOnce } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
@@ -13,7 +13,13 @@ import { productUpdated } from './product.events.ts';
 import { lockProduct } from './product.repository.ts';
 import { countersOf, type Product, productNotFound } from './product.ts';
 import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from '../inventory/movement.ts';
-import { type LedgerSums, listHolders, listMovements, sumLedger } from '../inventory/movement.repository.ts';
+import {
+  type LedgerSums,
+  listHolders,
+  listMovements,
+  sumLedger,
+  wasDeleted,
+} from '../inventory/movement.repository.ts';
 import { type Adjustment, bookOf } from '../inventory/stock-book.ts';
 import { writeStockReturning } from '../inventory/stock.repository.ts';
 
@@ -35,8 +41,8 @@ export function createProductStockService({ db, lists, reader }: ProductStockSer
       // A cursor of one product's ledger leads nowhere in another's.
       const filters = { id, ...filter };
       const page = pageRequest(query, '-id', filters);
-      // The ledger outlives its product, and so do the product's events.
-      const isKnown = (await reader.find(id)) !== undefined || (await hasEvents(lists, 'product', id));
+      // The ledger outlives its product.
+      const isKnown = (await reader.find(id)) !== undefined || (await wasDeleted(lists, id));
       if (!isKnown) productNotFound();
       return toPage(await listMovements(lists, id, filter, page), page, filters);
     },

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventTypes } from '../../src/event-types.ts';
 import { aggregateTypes } from '../../src/events/define-event.ts';
 import { ajvOptions } from '../../src/http/validation.ts';
+import { tamper } from '../support/audits.ts';
 import { sweep } from '../support/expiry.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -45,7 +46,8 @@ async function cancelLastOrder() {
 
 /** The last order, at the end of its time; the answer is made up. */
 async function sweepLastOrder() {
-  await service.database.query(
+  await tamper(
+    service.database,
     'update orders set expires_at = clock_timestamp() where id = (select max(id) from orders)',
   );
   return { status: await sweep(service) };

@@ -9,6 +9,7 @@ import {
   sweep,
   useExpiringService,
 } from '../support/expiry.ts';
+import { tamper } from '../support/audits.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
 import { eventsOf, useTestService } from '../support/race.ts';
@@ -43,7 +44,7 @@ describe('expires_at', () => {
     expect(order.expires_at).toBeNull();
     const preview = await service.call('POST', '/orders?dry_run=true', { product_id, quantity: 1 });
     expect(preview.body.expires_at).toBeNull();
-    await service.database.query(`update orders set created_at = now() - interval '10 years'`);
+    await tamper(service.database, `update orders set created_at = now() - interval '10 years'`);
     expect(await sweep(service)).toBe(0);
     expect((await service.call('GET', `/orders/${order.id}`)).body.status).toBe('PENDING');
   });
@@ -55,9 +56,9 @@ describe('expires_at', () => {
     const paid = await service.call('PUT', `/orders/${order.id}`, { status: 'PAID' });
     expect(paid.body.expires_at).toEqual(expect.any(String));
     // Not with letTimePass: it was paid before this time.
-    await service.database.query(
-      `update orders set expires_at = updated_at + interval '1 millisecond' where id = $1`,
-      [order.id],
+    await tamper(
+      service.database,
+      `update orders set expires_at = updated_at + interval '1 millisecond' where id = ${order.id}`,
     );
     expect(await sweep(service)).toBe(0);
     const short = await service.call('POST', '/orders', { product_id: id, quantity: 7 });

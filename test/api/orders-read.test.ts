@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
+import { tamper } from '../support/audits.ts';
 import '../support/problems.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -35,7 +36,7 @@ describe('the list', () => {
       [second, '2026-01-02T00:00:00.000Z'],
       [third, '2026-01-03T00:00:00.123Z'],
     ]) {
-      await service.database.query('update orders set created_at = $2 where id = $1', [id, time]);
+      await tamper(service.database, `update orders set created_at = '${time}' where id = ${id}`);
     }
   });
 

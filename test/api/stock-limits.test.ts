@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
-import { expectNoDrift } from '../support/audits.ts';
+import { expectNoDrift, tamper } from '../support/audits.ts';
 import '../support/problems.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -76,8 +76,11 @@ async function take({ way, quantity }: Step, id: number): Promise<number[]> {
     case 'overdue': {
       const status = await call('POST', '/orders', { product_id: id, quantity });
       if (way === 'overdue' && status === 201) {
-        const overdue = "update orders set expires_at = now() - interval '1 s' where id = $1";
-        await service.database.query(overdue, [await orderIn(id, 'PENDING')]);
+        const order = await orderIn(id, 'PENDING');
+        await tamper(
+          service.database,
+          `update orders set expires_at = now() - interval '1 s' where id = ${order}`,
+        );
       }
       return [status];
     }

@@ -53,6 +53,7 @@ describe.runIf(hasProc)('the roles of the embedded database', { timeout: 30_000 
       'drop table products',
       'alter table products disable trigger all',
       'truncate products',
+      'truncate events',
       'create table of_its_own ()',
       'create role other',
       'set role orders_inventory_owner',

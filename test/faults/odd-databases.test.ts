@@ -4,6 +4,7 @@ import pg from 'pg';
 import { describe, expect, inject, onTestFinished, test } from 'vitest';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
+import { tamper } from '../support/audits.ts';
 import { connectForeign } from '../support/baskets.ts';
 import { createTestDatabase, type TestDatabase, useTestDatabase } from '../support/database.ts';
 import { useEmptyDatabase } from '../support/process.ts';
@@ -58,7 +59,7 @@ test.each(['German', 'SQL, DMY', 'SQL, MDY', 'Postgres, DMY'])(
     const order = await service.placeOrder(id, 1);
     // A day that could be a month.
     const at = '2026-12-05T10:00:00.000Z';
-    await database.query('update orders set created_at = $1', [at]);
+    await tamper(database, `update orders set created_at = '${at}'`);
     await database.query(
       `insert into stock_movements (product_id, kind, delta, on_hand_after, reserved_after, actor, created_at)
        values ($1, 'adjusted', 1, 101, 1, 'test', $2)`,

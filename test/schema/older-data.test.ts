@@ -61,6 +61,59 @@ test('SKUs that differ only in case: refused in a sentence that names them, and 
   await expect(insert('CUP', 1)).rejects.toThrow('products_sku_key');
 });
 
+function step(from: string, to: string, cause: string, refund_due = false): object {
+  return { order: {}, transition: { from, to, cause, refund_due } };
+}
+
+test('steps and causes of orders and the SKUs of deleted products come out of the event log, whose order begins anew', async () => {
+  await migrateToBefore('0011');
+  await database.query(`insert into orders (id, status, total, version) values
+    (1, 'PENDING', 1, 1), (2, 'SHIPPED', 1, 3), (3, 'CANCELED', 1, 2), (4, 'CANCELED', 1, 2)`);
+  const event = (type: string, id: number, version: number, payload: object | null, aggregate = 'order') =>
+    database.query(
+      `insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, request_id, payload, occurred_at)
+       values ($1, $2, $3, $4::text::bigint, 'ada', 'r-' || $4::text, $5, '2026-01-02T03:04:05.678Z')`,
+      [type, aggregate, id, version, payload && JSON.stringify(payload)],
+    );
+  for (const id of [1, 2, 3, 4]) await event('order.created', id, 1, null);
+  await event('order.paid', 2, 2, step('PENDING', 'PAID', 'payment.succeeded'));
+  await event('order.shipped', 2, 3, step('PAID', 'SHIPPED', 'request'));
+  await event('order.expired', 3, 2, step('PENDING', 'CANCELED', 'expired'));
+  // Two steps of one transaction: a refund that came before its payment.
+  await event('order.paid', 4, 2, step('PENDING', 'PAID', 'payment.succeeded'));
+  await event('order.canceled', 4, 2, step('PAID', 'CANCELED', 'payment.succeeded', true));
+  await event('product.created', 7, 1, { product: { sku: 'FIRST' } }, 'product');
+  await event('product.updated', 7, 2, { product: { sku: 'LAST' } }, 'product');
+  await event('product.deleted', 7, 3, { product: { sku: 'LAST' } }, 'product');
+  await database.query("update events set transaction_id = '9000000000000'::xid8 where type = 'order.paid'");
+
+  expect((await migrateDatabase(options())).migrated).toContain('0011_keep_history_outside_events');
+  expect(
+    await database.query(`
+      select format('%s v%s.%s %s>%s %s %s %s %s', order_id, version, position, from_status, to_status, cause, refund_due,
+                    actor, request_id) as step
+        from order_steps where at = '2026-01-02T03:04:05.678Z' order by order_id, version, position`),
+  ).toEqual(
+    [
+      '2 v2.0 PENDING>PAID payment.succeeded f ada r-2',
+      '2 v3.0 PAID>SHIPPED request f ada r-3',
+      '3 v2.0 PENDING>CANCELED expired f ada r-2',
+      '4 v2.0 PENDING>PAID payment.succeeded f ada r-2',
+      '4 v2.1 PAID>CANCELED payment.succeeded t ada r-2',
+    ].map((text) => ({ step: text })),
+  );
+  expect(await database.query('select cancel_cause from orders order by id')).toEqual(
+    [null, null, 'expired', 'payment.succeeded'].map((cancel_cause) => ({ cancel_cause })),
+  );
+  expect(await database.query('select id, sku from deleted_products')).toEqual([{ id: '7', sku: 'LAST' }]);
+  // The log had come from another cluster before.
+  expect(await database.query('select epoch from event_epochs order by epoch')).toEqual([
+    { epoch: 1 },
+    { epoch: 2 },
+  ]);
+  expect(await database.query('select from event_feed')).toHaveLength(12);
+});
+
 test('more than 1,000,000,000 on hand: refused in a sentence that names the products; lowered, it goes on', async () => {
   await migrateToBefore('0009');
   await insert('FULL', 1_000_000_000, 1_000_000_000);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
+import { tamper } from '../support/audits.ts';
 import { connectForeign } from '../support/baskets.ts';
 import { type PlanRow, workIn, workOf } from '../support/plans.ts';
 import { observeStatements, type Statement } from '../support/race.ts';
@@ -104,7 +105,7 @@ async function overdueStatements(): Promise<Statement[]> {
   const sent: Statement[] = [];
   observeStatements(service, (statement) => sent.push(statement));
   const order = { product_id: 7, quantity: 1_000_000_000 };
-  await service.database.query('update orders set expires_at = now() where id = $1', [ORDERS]);
+  await tamper(service.database, `update orders set expires_at = now() where id = ${ORDERS}`);
   expect(await sweepOverdueOrders(service.own.db, service.services.metrics)).toBe(1);
   expect((await service.call('POST', '/orders', order)).status).toBe(409);
   expect((await service.call('POST', '/orders?dry_run=true', order)).status).toBe(409);
@@ -116,7 +117,8 @@ test('among a million orders, 300 overdue ones are found without a look at the o
   await service.database.query('update products set reserved = 100');
   const statements = await overdueStatements();
   expect(statements).toHaveLength(4);
-  await service.database.query(
+  await tamper(
+    service.database,
     `update orders set expires_at = now() - interval '1 minute' where status = 'PENDING' and id % 16 = 2`,
   );
   const client = await connectForeign(service.database);

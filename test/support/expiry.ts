@@ -1,4 +1,5 @@
 import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
+import { tamper } from './audits.ts';
 import { useTestService } from './race.ts';
 import type { TestService, TestServiceOptions } from './service.ts';
 
@@ -9,9 +10,10 @@ export function useExpiringService(options: TestServiceOptions = {}): Promise<Te
 
 /** Moves the time of orders: as if they had been placed a quarter of an hour, and `ms` milliseconds, ago. */
 export async function letTimePass(service: TestService, ids: readonly number[], ms = 1): Promise<void> {
-  await service.database.query(
-    `update orders set expires_at = clock_timestamp() - $2 * interval '1 millisecond' where id = any($1)`,
-    [ids, ms],
+  await tamper(
+    service.database,
+    `update orders set expires_at = clock_timestamp() - ${ms} * interval '1 millisecond'
+      where id = any('{${ids.join()}}')`,
   );
 }
 

@@ -140,10 +140,7 @@ export async function findExpiries(
     select id, ${overdue} as overdue
       from orders
      where id = any(${plainArray(ids)}::bigint[])
-       and (${overdue} or (status = 'CANCELED' and exists (
-         select from events
-          where aggregate_type = 'order' and aggregate_id = orders.id and type = 'order.expired'
-       )))
+       and (${overdue} or (status = 'CANCELED' and cancel_cause = 'expired'))
   `.execute(tx);
   return new Map(rows.map((row) => [row.id, row.overdue ? 'overdue' : 'expired']));
 }
