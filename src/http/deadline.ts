@@ -88,8 +88,10 @@ function isOverdue(reply: FastifyReply, now: number): boolean {
 }
 
 /**
- * Fastify takes whatever comes after an answer for a mistake in the handler, and logs an error. Here it was to be
- * expected: a late success is no news, and a late failure is logged like any other.
+ * Fastify takes an answer after an answer for a mistake in the handler, and logs an error. After a deadline it is
+ * expected: a late success is no news, and a late failure is logged like any other. Fastify has no documented way to end a
+ * request whose handler still runs: `reply.hijack()` must come before `reply.send()` and skips every hook, and its
+ * `LogController` does not see these two lines. So this reply gets a log of its own.
  */
 function lateLog({ request, log }: FastifyReply): FastifyBaseLogger {
   return Object.assign(Object.create(log) as FastifyBaseLogger, {

@@ -1,21 +1,11 @@
+import type { Static } from '@sinclair/typebox';
+
 import type { StockCounters } from '../inventory/stock-book.ts';
 import { AppError } from '../lib/errors.ts';
+import type { ProductSchema } from './product.schemas.ts';
 
-/** A product as callers see it. `price` is a decimal number; `stock` is what can still be sold. */
-export interface Product {
-  id: number;
-  sku: string;
-  name: string;
-  description: string | null;
-  price: number;
-  stock: number;
-  reserved: number;
-  on_hand: number;
-  active: boolean;
-  version: number;
-  created_at: string;
-  updated_at: string;
-}
+/** A product as callers see it; the schema of its answer is the one list of its fields. */
+export type Product = Static<typeof ProductSchema>;
 
 export interface NewProduct {
   sku: string;
