@@ -1,21 +1,10 @@
+import type { Static } from '@sinclair/typebox';
+
+import type { MovementSchema } from './movement.schemas.ts';
 import type { MovementKind } from './stock-book.ts';
 
 /** One line of the ledger, as callers see it. */
-export interface Movement {
-  id: number;
-  product_id: number;
-  kind: MovementKind;
-  /** The change of the counter that the kind names; of both for `shipped`. */
-  delta: number;
-  on_hand_after: number;
-  reserved_after: number;
-  order_id: number | null;
-  actor: string;
-  request_id: string | null;
-  reason: string | null;
-  note: string | null;
-  created_at: string;
-}
+export type Movement = Static<typeof MovementSchema>;
 
 export interface MovementFilter {
   kind: MovementKind | undefined;

@@ -1,29 +1,13 @@
+import type { Static } from '@sinclair/typebox';
+
+import type { OrderTransitionSchema } from './order-history.schemas.ts';
+import type { OrderItemSchema, OrderSchema } from './order.schemas.ts';
 import type { OrderStatus } from './order-state.ts';
 
-export interface OrderItem {
-  product_id: number;
-  sku: string;
-  quantity: number;
-  unit_price: number;
-}
+export type OrderItem = Static<typeof OrderItemSchema>;
 
 /** An order as callers see it. An order of one item also shows it the way a request for one item names it. */
-export interface Order {
-  id: number;
-  status: OrderStatus;
-  items: OrderItem[];
-  total: number;
-  customer_email: string | null;
-  version: number;
-  /** Null where it may stay unpaid for ever. It stays when the order goes on, but only a PENDING order expires. */
-  expires_at: string | null;
-  created_at: string;
-  updated_at: string;
-  /** Only on an order that was canceled after it was paid. */
-  refund_due?: true;
-  product_id?: number;
-  quantity?: number;
-}
+export type Order = Static<typeof OrderSchema>;
 
 /** A dry run answers what an order would be; it has no id, because it never was one. */
 export type OrderPreview = Omit<Order, 'id'>;
@@ -50,17 +34,7 @@ export interface OrderFilter {
 }
 
 /** One step of an order's life. */
-export interface OrderTransition {
-  from: OrderStatus | null;
-  to: OrderStatus;
-  at: string;
-  actor: string;
-  /** What made it happen: `placed`, `request`, `expired`, or the payment event's type. */
-  cause: string;
-  version: number;
-  request_id: string | null;
-  refund_due: boolean;
-}
+export type OrderTransition = Static<typeof OrderTransitionSchema>;
 
 /** The members that repeat the only item, or none. */
 export function soleItem(items: readonly OrderItem[]): Pick<Order, 'product_id' | 'quantity'> {
