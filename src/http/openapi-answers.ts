@@ -4,22 +4,15 @@ import { type OpenApiDocument, type Operation, operationsOf } from './openapi-do
 import { generalResponse } from './problem.schemas.ts';
 
 /*
- * What the route schemas cannot say about answers: their headers, and in words what a status means. The headers follow
- * from the kind of call, so they are written once here and not in every route.
+ * Headers that follow from what a call takes (a version, a key), and what a status means in words. Other headers stand
+ * with the answer in the route's schema (answers.ts).
  */
 const text = (description: string, example: string) => ({ description, schema: { type: 'string' }, example });
 
 const requestId = { 'X-Request-ID': text('The id of the request, taken over or made', 'BTBf4LRhayFa-2') };
 const etag = (example: string) => ({ ETag: text('The version of the resource', example) });
-const location = { Location: text('Where the new resource is', '/orders/1') };
 const replayed = {
   'Idempotency-Replayed': text('true when this is the stored answer of an earlier call', 'true'),
-};
-const link = {
-  Link: text(
-    'Leads to the next page: `<…>; rel="next"`',
-    '</orders?limit=20&cursor=MTAwLm1BV0Q3SFVBd0FiSA>; rel="next"',
-  ),
 };
 const retryAfter = { 'Retry-After': text('Seconds to wait before trying again', '1') };
 
@@ -41,7 +34,7 @@ function shareRefusals(document: OpenApiDocument): void {
 }
 
 function describeOperation(operation: Operation): void {
-  const { operationId = '', parameters = [] } = operation;
+  const { parameters = [] } = operation;
   const responses = (operation.responses ??= {});
   const takes = (...names: string[]) => parameters.some(({ name = '' }) => names.includes(name));
   if (takes('if-none-match')) {
@@ -57,10 +50,8 @@ function describeOperation(operation: Operation): void {
     answer.headers = {
       ...requestId,
       ...answer.headers,
-      ...(status === '201' && operationId.startsWith('create') ? location : {}),
       ...(showsVersion ? etag(status === '201' ? '"1"' : '"3"') : {}),
       ...(status === '303' ? { Location: text('Where the page is, relative', './docs/') } : {}),
-      ...(status === '200' && operationId.startsWith('list') && takes('cursor') ? link : {}),
       ...(status === done && isRepeatable ? replayed : {}),
       ...(status === '503' || (status === '409' && isRepeatable) ? retryAfter : {}),
     };

@@ -23,7 +23,7 @@ export interface Media {
 export interface Answer {
   $ref?: string;
   description?: string;
-  headers?: Record<string, object>;
+  headers?: Record<string, { schema?: Schema; example?: unknown }>;
   content?: Record<string, Media>;
 }
 

@@ -15,7 +15,15 @@ import {
 export function nameExamples(document: OpenApiDocument): void {
   for (const [path, operation] of operationsOf(document)) {
     for (const media of mediaOf(operation)) media.examples ??= examplesOf(media, document);
+    showHeaderExamples(operation);
     showCurrentState(document, path, operation);
+  }
+}
+
+function showHeaderExamples({ responses = {} }: Operation): void {
+  for (const header of Object.values(responses).flatMap(({ headers = {} }) => Object.values(headers))) {
+    const { examples, ...schema } = header.schema ?? {};
+    if (examples !== undefined) Object.assign(header, { schema, example: examples[0] });
   }
 }
 

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
+import { page } from '../http/answers.ts';
 import {
   PeriodStart,
   Id,
@@ -114,7 +115,7 @@ export const listInbox = {
     'Accepted events stay for ever. What failed is kept for 30 days, what was refused for 7, and only so many of each.',
   tags,
   querystring: ListInboxQuery,
-  response: { 200: Type.Array(ref(InboundDeliverySchema)) },
+  response: page(InboundDeliverySchema, '/webhooks/inbox'),
   problems: [422, 503],
 } satisfies FastifySchema;
 

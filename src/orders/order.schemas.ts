@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 
 import type { FastifySchema } from 'fastify';
 
+import { created, page } from '../http/answers.ts';
 import {
   PeriodStart,
   Id,
@@ -199,7 +200,7 @@ export const createOrder = {
   body: ref(CreateOrderBody),
   response: {
     200: ref(OrderPreviewSchema),
-    201: ref(OrderSchema),
+    ...created(OrderSchema, '/orders/1'),
   },
   undocumented: { query: ['dry_run'], statuses: [200] },
   problems: [...refusals, 'idempotency_key_reused', 'idempotency_key_in_progress'],
@@ -224,7 +225,7 @@ export const listOrders = {
   summary: 'List orders, newest first',
   tags,
   querystring: ListOrdersQuery,
-  response: { 200: Type.Array(ref(OrderSchema)) },
+  response: page(OrderSchema, '/orders'),
   problems: [422, 503],
 } satisfies FastifySchema;
 

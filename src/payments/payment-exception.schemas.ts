@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
+import { page } from '../http/answers.ts';
 import {
   PeriodStart,
   Id,
@@ -111,7 +112,7 @@ export const listPaymentExceptions = {
     'Money that bought nothing, until a person says what became of it. `?status=OPEN` is what waits.',
   tags,
   querystring: ListExceptionsQuery,
-  response: { 200: Type.Array(ref(PaymentExceptionSchema)) },
+  response: page(PaymentExceptionSchema, '/payments/exceptions'),
   problems: [422, 503],
 } satisfies FastifySchema;
 

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
+import { page } from '../http/answers.ts';
 import {
   PeriodStart,
   Id,
@@ -145,7 +146,7 @@ export const listMovements = {
   tags,
   params: IdParams,
   querystring: ListMovementsQuery,
-  response: { 200: Type.Array(ref(MovementSchema)) },
+  response: page(MovementSchema, '/products/1/stock/movements'),
   problems: ['product_not_found', 422, 503],
 } satisfies FastifySchema;
 

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 
 import type { FastifySchema } from 'fastify';
 
+import { created, page } from '../http/answers.ts';
 import {
   Id,
   IdempotencyHeaders,
@@ -128,7 +129,7 @@ export const createProduct = {
   headers: IdempotencyHeaders,
   querystring: NoQuery,
   body: ref(CreateProductBody),
-  response: { 201: ref(ProductSchema) },
+  response: created(ProductSchema, '/products/1'),
   problems: [
     400,
     'duplicate_sku',
@@ -146,7 +147,7 @@ export const listProducts = {
   summary: 'List products',
   tags,
   querystring: ListProductsQuery,
-  response: { 200: Type.Array(ref(ProductSchema)) },
+  response: page(ProductSchema, '/products'),
   problems: [422, 503],
 } satisfies FastifySchema;
 
