@@ -6,10 +6,11 @@ import { readDatabaseUrl } from './db/database-url.ts';
 import { isHostName, isLoopback, isNetwork } from './lib/networks.ts';
 import { isBrokenStandardSecret, standardWebhooksKey } from './lib/signing-key.ts';
 import { StartupError } from './lib/startup-error.ts';
+import { DEVELOPMENT_WEBHOOK_SECRET, SETTINGS, type SettingOf, type WordOf } from './settings.ts';
 
 /** What the service runs with. Checked once, frozen, and passed by argument: nothing else reads the environment. */
 export interface Config {
-  environment: 'development' | 'production' | 'test';
+  environment: WordOf<'NODE_ENV'>;
   host: string;
   port: number;
   /** Undefined: start the embedded PostgreSQL below `dataDir`. */
@@ -32,11 +33,8 @@ export interface Config {
   drainSeconds: number;
 }
 
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogLevel = WordOf<'LOG_LEVEL'>;
 
-/** The secret of the examples: fit for trying out, refused in production. */
-export const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
 /** Ours, and those of the Standard Webhooks specification and of its libraries' documentation. */
 const KNOWN_WEBHOOK_SECRETS: ReadonlySet<string> = new Set([
   DEVELOPMENT_WEBHOOK_SECRET,
@@ -85,25 +83,23 @@ export function parseEnvFile(bytes: Buffer): Environment {
  */
 export function loadConfig(env: Environment): Config {
   const read = new SettingsReader(env);
-  const environment = read.oneOf('NODE_ENV', ['development', 'production', 'test'], 'development');
+  const environment = read.word('NODE_ENV');
   const production = environment === 'production';
   const config: Config = {
     environment,
-    host: read.text('HOST', production ? '0.0.0.0' : '127.0.0.1'),
-    port: read.integer('PORT', 8000, 0, 65_535),
+    host: read.text('HOST', production),
+    port: read.integer('PORT'),
     ...databaseConfig(read),
-    dataDir: read.text('DATA_DIR', '.data'),
-    // A transaction needs one connection; PostgreSQL's own default allows 100 for all instances together.
-    databasePoolSize: read.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
+    dataDir: read.text('DATA_DIR', production),
+    databasePoolSize: read.integer('DATABASE_POOL_SIZE'),
     webhookSecrets: webhookSecrets(read, production),
     allowOpen: read.flag('ALLOW_OPEN') ?? false,
-    // A year is longer than any payment takes.
-    orderTtlMinutes: read.integer('ORDER_TTL_MINUTES', 0, 0, 525_600),
-    logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    orderTtlMinutes: read.integer('ORDER_TTL_MINUTES'),
+    logLevel: read.word('LOG_LEVEL'),
     logPretty: read.flag('LOG_PRETTY'),
     trustProxy: read.networks('TRUST_PROXY'),
     allowedHosts: read.hostNames('ALLOWED_HOSTS'),
-    drainSeconds: read.integer('DRAIN_SECONDS', 0, 0, 5),
+    drainSeconds: read.integer('DRAIN_SECONDS'),
   };
   if (!production && !isLoopback(config.host)) {
     read.faults.push(
@@ -142,8 +138,8 @@ function databaseConfig(read: SettingsReader) {
 }
 
 function webhookSecrets(read: SettingsReader, production: boolean): readonly string[] {
-  const current = read.text('WEBHOOK_SECRET', production ? '' : DEVELOPMENT_WEBHOOK_SECRET);
-  const previous = read.text('WEBHOOK_SECRET_PREVIOUS', '');
+  const current = read.text('WEBHOOK_SECRET', production);
+  const previous = read.text('WEBHOOK_SECRET_PREVIOUS', production);
   if (current === '') {
     read.faults.push('WEBHOOK_SECRET must be set in production, to a value of your own');
   }
@@ -180,19 +176,23 @@ class SettingsReader {
     throw new StartupError(['Wrong settings:', ...lines, 'See .env.example.'].join('\n'));
   }
 
-  text(name: string, fallback: string): string {
-    return this.#env[name] || fallback;
+  text(name: SettingOf<'text'>, production: boolean): string {
+    const setting: { fallback: string; inProduction?: string } = SETTINGS[name];
+    const { fallback, inProduction = fallback } = setting;
+    return this.#env[name] || (production ? inProduction : fallback);
   }
 
-  oneOf<const T extends string>(name: string, allowed: readonly T[], fallback: T): T {
+  word<Name extends SettingOf<'word'>>(name: Name): WordOf<Name> {
+    const { words, fallback } = SETTINGS[name];
     const text = this.#env[name];
     if (!text) return fallback;
-    const found = allowed.find((value) => value === text);
-    if (found === undefined) this.faults.push(`${name} must be one of ${allowed.join(', ')}, not "${text}"`);
+    const found = words.find((word) => word === text);
+    if (found === undefined) this.faults.push(`${name} must be one of ${words.join(', ')}, not "${text}"`);
     return found ?? fallback;
   }
 
-  integer(name: string, fallback: number, min: number, max: number): number {
+  integer(name: SettingOf<'integer'>): number {
+    const { fallback, min, max } = SETTINGS[name];
     const text = this.#env[name];
     if (!text) return fallback;
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
@@ -201,7 +201,7 @@ class SettingsReader {
     return fallback;
   }
 
-  flag(name: string): boolean | undefined {
+  flag(name: SettingOf<'flag'>): boolean | undefined {
     const text = this.#env[name];
     if (!text) return undefined;
     if (text === 'true' || text === '1') return true;
@@ -211,7 +211,7 @@ class SettingsReader {
   }
 
   /** Networks and addresses, apart by commas: all of them must be named, because a proxy that is believed speaks for any caller. */
-  networks(name: string): readonly string[] {
+  networks(name: SettingOf<'networks'>): readonly string[] {
     const text = this.#env[name];
     if (!text || text === 'false') return [];
     const networks = text.split(',').map((part) => part.trim());
@@ -222,7 +222,7 @@ class SettingsReader {
     return [];
   }
 
-  hostNames(name: string): readonly string[] {
+  hostNames(name: SettingOf<'host names'>): readonly string[] {
     const text = this.#env[name];
     if (!text) return [];
     const names = text.split(',').map((part) => part.trim());
@@ -233,7 +233,7 @@ class SettingsReader {
     return [];
   }
 
-  databaseUrl(name: string): string | undefined {
+  databaseUrl(name: SettingOf<'database URL'>): string | undefined {
     const text = this.#env[name];
     if (!text) return undefined;
     const { fault } = readDatabaseUrl(text);

@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 import { buildApp } from './app.ts';
-import { DEVELOPMENT_WEBHOOK_SECRET } from './config.ts';
 import { requireReady } from './db/connect.ts';
 import { closeApp, startDraining } from './http/drain.ts';
 import { listen, requireFreePort } from './http/listen.ts';
 import { openBackground, type Opening, openServices, startProcess } from './start.ts';
+import { DEVELOPMENT_WEBHOOK_SECRET } from './settings.ts';
 import { sayStarted, summarize } from './start-summary.ts';
 
 startProcess(async (opening: Opening) => {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { DEVELOPMENT_WEBHOOK_SECRET } from '../../src/config.ts';
+import { DEVELOPMENT_WEBHOOK_SECRET } from '../../src/settings.ts';
 import { type HttpAnswer, KeepAliveClient } from './process.ts';
 import { signPayload } from './service.ts';
 

@@ -1,11 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
-import {
-  DEVELOPMENT_WEBHOOK_SECRET,
-  loadConfig,
-  loadDatabaseConfig,
-  parseEnvFile,
-} from '../../src/config.ts';
+import { loadConfig, loadDatabaseConfig, parseEnvFile } from '../../src/config.ts';
+import { DEVELOPMENT_WEBHOOK_SECRET } from '../../src/settings.ts';
 import { StartupError } from '../../src/lib/startup-error.ts';
 
 const PRODUCTION = {
