@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { buildApp } from '../src/app.ts';
 import { createDatabase } from '../src/db/database.ts';
 import { systemClock } from '../src/lib/clock.ts';
-import { createMetrics } from '../src/lib/metrics.ts';
+import { createMetrics } from '../src/metrics.ts';
 import { createServices } from '../src/services.ts';
 import { readArguments, runScript } from './support/arguments.ts';
 import { fillExamples } from './support/postman-examples.ts';

@@ -3,7 +3,8 @@ import { createIdReader } from './db/id-reader.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
 import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
-import { type Metrics, observeBatches } from './lib/metrics.ts';
+import { observeBatches } from './lib/metrics.ts';
+import type { Metrics } from './metrics.ts';
 import { createRoomMaker } from './orders/expiry/expiry.service.ts';
 import { createOrderPlacer } from './orders/placing/order-placer.ts';
 import { findReadyOrders } from './orders/order.repository.ts';
@@ -38,8 +39,8 @@ export function createServices(dependencies: Dependencies) {
   const payments = createPaymentService({ db: database.payments, metrics });
   const audits = createAuditService({ reports: database.reports, metrics });
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
-  showOpenExceptions(db, metrics);
-  showFailed(db, metrics);
+  showOpenExceptions(db, metrics.registry);
+  showFailed(db, metrics.registry);
   const productReader = createIdReader(
     (ids) => findReadyProducts(reads, ids),
     observeBatches(metrics, 'product_reads'),

@@ -6,7 +6,7 @@ import { migrateDatabase } from './db/connect.ts';
 import { createDatabase, type Database, type DatabaseOptions } from './db/database.ts';
 import type { EmbeddedPostgres } from './embedded/embedded.ts';
 import { systemClock } from './lib/clock.ts';
-import { createMetrics, type Metrics } from './lib/metrics.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { ClosingStack, closeOnSignals, orAbort } from './lib/shutdown.ts';
 import { StartupError } from './lib/startup-error.ts';
 import { createLog, type Log } from './logger.ts';

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 
 import { AppError, type ProblemCode } from '../lib/errors.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { TrafficMetrics } from '../lib/metrics.ts';
 import { PROBLEM_TYPE, problemDocument } from './problem.ts';
 
 /** What Node's HTTP parser refuses, by its code; everything else is a malformed request. */
@@ -19,7 +19,7 @@ const REFUSALS: Record<string, [code: ProblemCode, detail: string]> = {
 const LINGER_MS = 2000;
 
 /** Answers what never becomes a request of Fastify's in the same form as all else: logged, counted, as a problem. */
-export function answerClientErrors(metrics: Metrics) {
+export function answerClientErrors(metrics: TrafficMetrics) {
   const broken = new WeakSet<Duplex>();
   return function (this: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
     if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
@@ -44,13 +44,18 @@ export function answerClientErrors(metrics: Metrics) {
 }
 
 /** CONNECT asks for a proxy. Node would close the connection without a word. */
-export function refuseTunnels(app: FastifyInstance, metrics: Metrics): void {
+export function refuseTunnels(app: FastifyInstance, metrics: TrafficMetrics): void {
   app.server.on('connect', (_request, socket) => {
     endWithProblem(app, metrics, socket, new AppError('not_implemented', 'This service is no proxy'));
   });
 }
 
-function endWithProblem(app: FastifyInstance, metrics: Metrics, socket: Duplex, error: AppError): void {
+function endWithProblem(
+  app: FastifyInstance,
+  metrics: TrafficMetrics,
+  socket: Duplex,
+  error: AppError,
+): void {
   const { status, code } = error;
   const requestId = randomUUID();
   // A connection that was opened ahead and never used is no request.

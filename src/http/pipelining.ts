@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 
 import type { FastifyInstance } from 'fastify';
 
-import type { Metrics } from '../lib/metrics.ts';
+import type { TrafficMetrics } from '../lib/metrics.ts';
 
 /** Ten times what tools that pipeline send ahead. More are sent only to be kept: 50 connections of 500 took 1 GB. */
 const REQUESTS_AHEAD_MAX = 100;
@@ -29,7 +29,7 @@ declare module 'fastify' {
  * hand over each at once and keep the answers, which a client that does not read can make as many and as large as it
  * likes. Call it before every other hook: a request that waits has not begun.
  */
-export function serveInTurn(app: FastifyInstance, metrics: Metrics): void {
+export function serveInTurn(app: FastifyInstance, metrics: TrafficMetrics): void {
   const lanes = new WeakMap<Socket, Lane>();
   app.server.on('connection', (socket: Socket) => {
     lanes.set(socket, { last: undefined, previous: undefined, waiting: 0 });

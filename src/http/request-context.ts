@@ -9,7 +9,7 @@ import { fingerprintOf } from '../idempotency/fingerprint.ts';
 import type { IdempotencyKey } from '../idempotency/key.ts';
 import type { Caller } from '../lib/caller.ts';
 import type { HistogramSeries } from '../lib/histogram.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { TrafficMetrics } from '../lib/metrics.ts';
 import { isStream } from './answer-body.ts';
 import { ifMatchOf } from './preconditions.ts';
 import type { RequestEntry } from './request-line.ts';
@@ -92,7 +92,7 @@ const STATIC_ROUTE = /^(?:\/api\/v1)?\/(?:docs\/static|redoc)\//;
  */
 export function observeRequests(
   app: FastifyInstance,
-  metrics: Metrics,
+  metrics: TrafficMetrics,
   logRequest: (entry: RequestEntry) => void,
 ): void {
   const observerOf = (route: string): onSendHookHandler => {
@@ -138,12 +138,12 @@ export function observeRequests(
 
 /** The durations of one route. Finding the series of some labels costs more than counting in it, so each is looked up once. */
 class Durations {
-  readonly #metrics: Metrics;
+  readonly #metrics: TrafficMetrics;
   readonly #route: string;
   /** As many as the route has methods and statuses; nothing in the keys comes from a caller. */
   readonly #series = new Map<string, HistogramSeries[]>();
 
-  constructor(metrics: Metrics, route: string) {
+  constructor(metrics: TrafficMetrics, route: string) {
     this.#metrics = metrics;
     this.#route = route;
   }

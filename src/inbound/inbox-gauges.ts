@@ -1,7 +1,6 @@
-import { Gauge } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 
 import type { Db } from '../db/types.ts';
-import type { Metrics } from '../lib/metrics.ts';
 import { createReading } from '../lib/reading.ts';
 import { countFailed } from './webhook-refusal.repository.ts';
 
@@ -9,12 +8,12 @@ import { countFailed } from './webhook-refusal.repository.ts';
 const PATIENCE_MS = 1000;
 
 /** Every instance shows the same number, as the database has it. While the database is away, the last one stands. */
-export function showFailed(db: Db, metrics: Metrics): void {
+export function showFailed(db: Db, registry: Registry): void {
   const read = createReading(() => countFailed(db), PATIENCE_MS);
   const failed = new Gauge({
     name: 'webhook_inbox_failed',
     help: 'Signed deliveries in the inbox that failed and were not applied since',
-    registers: [metrics.registry],
+    registers: [registry],
     async collect() {
       const known = await read();
       if (known !== undefined) failed.set(known);

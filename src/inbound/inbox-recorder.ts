@@ -1,6 +1,6 @@
 import { toAppError } from '../db/pg-errors.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { InboxMetrics } from './inbox.metrics.ts';
 import { type Refusal, UNVERIFIED_BODY_BYTES } from './inbox.ts';
 import type { CountedRefusal } from './webhook-refusal.repository.ts';
 
@@ -22,7 +22,7 @@ export interface InboxRecorder {
 export interface InboxRecorderOptions {
   store: (refusals: readonly CountedRefusal[]) => Promise<void>;
   clock: Clock;
-  metrics: Metrics;
+  metrics: InboxMetrics;
 }
 
 /** With the largest body each (64 KiB), 13 MB. It fills up only while the database is away or slow. */

@@ -4,7 +4,7 @@ import type { Caller } from '../lib/caller.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
 import { inBatches } from '../lib/in-batches.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { InboxMetrics } from './inbox.metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { PaymentEvent, PaymentResult } from '../payments/payment-event.ts';
 import type { PaymentService } from '../payments/payment.service.ts';
@@ -41,7 +41,7 @@ export interface InboxServiceDependencies {
   lists: Db;
   reads: Db;
   clock: Clock;
-  metrics: Metrics;
+  metrics: InboxMetrics;
   payments: Pick<PaymentService, 'apply'>;
 }
 

@@ -7,7 +7,7 @@ import { callerOf } from '../http/request-context.ts';
 import { routeConfig } from '../http/route-config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { AppError } from '../lib/errors.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { PaymentMetrics } from '../payments/payment.metrics.ts';
 import type { PaymentService } from '../payments/payment.service.ts';
 import { type Refusal, UNVERIFIED_BODY_BYTES, type Verdict } from './inbox.ts';
 import type { InboxService } from './inbox.service.ts';
@@ -19,7 +19,7 @@ export interface WebhookRoutesOptions {
   inbox: Pick<InboxService, 'keep'>;
   providers: readonly Provider[];
   clock: Clock;
-  metrics: Metrics;
+  metrics: PaymentMetrics;
 }
 
 /** 64 KiB, a quarter of what other calls take: a payment event is small, and its sender is unknown until verified. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reports } from '../db/reports.ts';
 import { createBatcher, StoppedError } from '../lib/batcher.ts';
 import { unavailable } from '../lib/errors.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { AuditMetrics } from './audit.metrics.ts';
 import type { InventoryAudit } from './audit.ts';
 import { auditInventory } from './audit.repository.ts';
 
@@ -28,7 +28,7 @@ export type AuditService = ReturnType<typeof createAuditService>;
 
 export interface AuditServiceDependencies {
   reports: Reports;
-  metrics: Metrics;
+  metrics: AuditMetrics;
   callerWaitMs?: number;
 }
 

@@ -1,26 +1,13 @@
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Registry } from 'prom-client';
 
 import { Histogram } from './histogram.ts';
 
 export const METRICS_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** The metrics of `/metrics`. Each app has a registry of its own, so that tests do not share counters. */
-export type Metrics = ReturnType<typeof createMetrics>;
+export type TrafficMetrics = ReturnType<typeof createTrafficMetrics>;
 
-export function createMetrics() {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const registers = [registry];
-  return {
-    registry,
-    ...trafficMetrics(registers),
-    ...orderMetrics(registers),
-    ...inventoryMetrics(registers),
-    ...paymentMetrics(registers),
-  };
-}
-
-function trafficMetrics(registers: Registry[]) {
+/** Metrics of the process and of every request; features bring their own. */
+export function createTrafficMetrics(registers: Registry[]) {
   return {
     /** By method, route and status (`observeRequests`). */
     requestDuration: new Histogram({
@@ -73,78 +60,11 @@ function trafficMetrics(registers: Registry[]) {
   };
 }
 
-function orderMetrics(registers: Registry[]) {
-  return {
-    ordersPlaced: new Counter({ name: 'orders_placed_total', help: 'Orders placed', registers }),
-    ordersRefused: new Counter({
-      name: 'orders_refused_total',
-      help: 'Orders refused, by the code of the refusal',
-      labelNames: ['code'] as const,
-      registers,
-    }),
-    orderTransitions: new Counter({
-      name: 'order_transitions_total',
-      help: 'Orders moved to another state, by hand or by a payment event',
-      labelNames: ['to'] as const,
-      registers,
-    }),
-    ordersExpired: new Counter({
-      name: 'orders_expired_total',
-      help: 'Orders that were not paid in time, by cause: the sweep, an order that needs their stock, a late payment or a request',
-      labelNames: ['by'] as const,
-      registers,
-    }),
-    ordersOverdue: new Gauge({
-      name: 'orders_overdue_seconds',
-      help: 'For how long the longest overdue order had waited when the sweep last looked',
-      registers,
-    }),
-  };
-}
-
-function inventoryMetrics(registers: Registry[]) {
-  const inventoryDrift = new Gauge({
-    name: 'inventory_drift_units',
-    help: 'Units by which stored counters differ from the ledger and the open orders, at the last audit; must be 0',
-    registers,
-  });
-  // It would begin at 0, although the drift is unknown before the first audit.
-  inventoryDrift.remove();
-  return {
-    inventoryDrift,
-    inventoryAuditedAt: new Gauge({
-      name: 'inventory_audit_timestamp_seconds',
-      help: 'When the inventory was last audited, in seconds since 1970; 0 before the first time',
-      registers,
-    }),
-  };
-}
-
-function paymentMetrics(registers: Registry[]) {
-  return {
-    paymentEvents: new Counter({
-      name: 'payment_events_total',
-      help: 'Deliveries of payment events, by outcome; forged, stale, unsigned and failed ones included',
-      labelNames: ['outcome'] as const,
-      registers,
-    }),
-    paymentExceptions: new Counter({
-      name: 'payment_exceptions_total',
-      help: 'Payments that need a person, by reason',
-      labelNames: ['reason'] as const,
-      registers,
-    }),
-    inboxUnrecorded: new Counter({
-      name: 'webhook_inbox_unrecorded_total',
-      help: 'Deliveries without effect that were not kept in the inbox, because there were too many',
-      labelNames: ['verdict'] as const,
-      registers,
-    }),
-  };
-}
-
 /** Records the size and the wait of each batch of one kind. */
-export function observeBatches(metrics: Metrics, batch: string): (size: number, waitedMs: number) => void {
+export function observeBatches(
+  metrics: TrafficMetrics,
+  batch: string,
+): (size: number, waitedMs: number) => void {
   const size = metrics.batchSize.addSeries({ batch });
   const wait = metrics.batchWait.addSeries({ batch });
   return (calls, waitedMs) => {

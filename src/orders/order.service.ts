@@ -5,7 +5,7 @@ import type { Once } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
-import type { Metrics } from '../lib/metrics.ts';
+import type { OrderMetrics } from './order.metrics.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
@@ -41,7 +41,7 @@ export interface OrderServiceDependencies {
   placer: OrderPlacer;
   reader: IdReader;
   refunds: KeptRefunds;
-  metrics: Metrics;
+  metrics: OrderMetrics;
   /** How long an order may stay unpaid; 0 for ever. */
   ttlMinutes: number;
 }

@@ -1,7 +1,6 @@
-import { Gauge } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 
 import type { Db } from '../db/types.ts';
-import type { Metrics } from '../lib/metrics.ts';
 import { createReading } from '../lib/reading.ts';
 import { countOpenExceptions } from './payment-exception.repository.ts';
 import { reviewReasons } from './payment-rules.ts';
@@ -13,12 +12,12 @@ const PATIENCE_MS = 1000;
  * Shows the payments that wait for a person, as the database has it when it is asked: every instance shows the same. While the
  * database is away, the last figures stand; nobody can resolve anything then, either.
  */
-export function showOpenExceptions(db: Db, metrics: Metrics): void {
+export function showOpenExceptions(db: Db, registry: Registry): void {
   const read = createReading(async () => {
     const exceptions = await countOpenExceptions(db);
     return { exceptions, readAtMs: performance.now() };
   }, PATIENCE_MS);
-  const registers = [metrics.registry];
+  const registers = [registry];
 
   const open = new Gauge({
     name: 'payment_exceptions_open',

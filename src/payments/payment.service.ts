@@ -5,7 +5,9 @@ import { createBatcher } from '../lib/batcher.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { runInHalves } from '../lib/halving.ts';
-import { type Metrics, observeBatches } from '../lib/metrics.ts';
+import { observeBatches, type TrafficMetrics } from '../lib/metrics.ts';
+import type { OrderMetrics } from '../orders/order.metrics.ts';
+import type { PaymentMetrics } from './payment.metrics.ts';
 import { type ApplyResult, applyPayments, type ReceivedEvent, repeatPayment } from './apply-payments.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 
@@ -21,7 +23,13 @@ const SHORT_WAIT_MS = 50;
 
 export type PaymentService = ReturnType<typeof createPaymentService>;
 
-export function createPaymentService({ db, metrics }: { db: Db; metrics: Metrics }) {
+export function createPaymentService({
+  db,
+  metrics,
+}: {
+  db: Db;
+  metrics: OrderMetrics & PaymentMetrics & TrafficMetrics;
+}) {
   const batcher = createBatcher<ReceivedEvent, PaymentResult & { expired?: true }>({
     work: (draw) => applyDrawn(db, draw()),
     maxBatch: MAX_BATCH,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { createAuditService } from '../../src/inventory/audit.service.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { createMetrics } from '../../src/metrics.ts';
 import { expectNoDrift, tamper } from '../support/audits.ts';
 import '../support/problems.ts';
 import { observeStatements, together, useTestService } from '../support/race.ts';

@@ -9,7 +9,7 @@ import { requireReady } from '../../src/db/connect.ts';
 import { createDatabase, type Database } from '../../src/db/database.ts';
 import { closeApp } from '../../src/http/drain.ts';
 import { systemClock } from '../../src/lib/clock.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { createMetrics } from '../../src/metrics.ts';
 import { createServices, type Services } from '../../src/services.ts';
 import { type Answer, type CallService, type TestServiceOptions, WEBHOOK_SECRET } from './calls.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { createDeferred } from '../../src/lib/deferred.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { createMetrics } from '../../src/metrics.ts';
 import type { Refusal, Verdict } from '../../src/inbound/inbox.ts';
 import { createInboxRecorder } from '../../src/inbound/inbox-recorder.ts';
 import type { CountedRefusal } from '../../src/inbound/webhook-refusal.repository.ts';

@@ -10,7 +10,7 @@ import { renderErrors } from '../../src/http/problem.ts';
 import { observeRequests } from '../../src/http/request-context.ts';
 import type { RequestEntry } from '../../src/http/request-line.ts';
 import { DEADLINE_MS, routeConfig } from '../../src/http/route-config.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { createMetrics } from '../../src/metrics.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

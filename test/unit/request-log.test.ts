@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { observeRequests } from '../../src/http/request-context.ts';
 import { jsonLine, pathOf, type RequestEntry, terminalLine } from '../../src/http/request-line.ts';
 import { createDeferred } from '../../src/lib/deferred.ts';
-import { createMetrics } from '../../src/lib/metrics.ts';
+import { createMetrics } from '../../src/metrics.ts';
 
 /** An app of a few routes, and what it logs. */
 function startApp() {

@@ -2,7 +2,7 @@ import { isLockTimeout } from '../../db/pg-errors.ts';
 import { inTransaction } from '../../db/transaction.ts';
 import type { Db, Tx } from '../../db/types.ts';
 import { createBatcher } from '../../lib/batcher.ts';
-import type { Metrics } from '../../lib/metrics.ts';
+import type { OrderMetrics } from '../order.metrics.ts';
 import { EXPIRED_TOGETHER_MAX, expireHolds, expireNext, type LockWait } from './expire-orders.tx.ts';
 import { findLongestOverdue } from './overdue.repository.ts';
 
@@ -18,7 +18,7 @@ const ROOM_QUEUE_MAX = 5000;
  * Where nothing is overdue, this is one read.
  * @returns how many orders it has expired
  */
-export async function sweepOverdueOrders(db: Db, metrics: Metrics): Promise<number> {
+export async function sweepOverdueOrders(db: Db, metrics: OrderMetrics): Promise<number> {
   const longestOverdue = await findLongestOverdue(db);
   metrics.ordersOverdue.set(longestOverdue ?? 0);
   if (longestOverdue === undefined) return 0;
@@ -48,7 +48,7 @@ export interface RoomMaker {
  * overdue basket, each holding another product of it, would refuse both buyers, and so would a sweep that is half done.
  * Here, a transaction of its own locks in the usual order, orders before products, and so may wait.
  */
-export function createRoomMaker({ db, metrics }: { db: Db; metrics: Metrics }): RoomMaker {
+export function createRoomMaker({ db, metrics }: { db: Db; metrics: OrderMetrics }): RoomMaker {
   async function makeRoomFor(calls: readonly (readonly number[])[]): Promise<boolean[]> {
     const productIds = [...new Set(calls.flat())];
     const { expired, left } = await waitOrSkip(db, (tx, locks) => expireHolds(tx, productIds, locks));

@@ -5,7 +5,8 @@ import { keyInProgress, type Once } from '../../idempotency/run-once.tx.ts';
 import { createBatcher } from '../../lib/batcher.ts';
 import { AppError } from '../../lib/errors.ts';
 import { runInHalves } from '../../lib/halving.ts';
-import { type Metrics, observeBatches } from '../../lib/metrics.ts';
+import { observeBatches, type TrafficMetrics } from '../../lib/metrics.ts';
+import type { OrderMetrics } from '../order.metrics.ts';
 import type { RoomMaker } from '../expiry/expiry.service.ts';
 import type { Order } from '../order.ts';
 import {
@@ -53,7 +54,7 @@ export interface OrderPlacerDependencies {
   /** Asked for the fate of a COMMIT that was lost with the lane. */
   reads: Db;
   room: RoomMaker;
-  metrics: Metrics;
+  metrics: OrderMetrics & TrafficMetrics;
   ttlMinutes: number;
 }
 
