@@ -32,15 +32,9 @@ import { OrderTransitionSchema } from './orders/order-history.schemas.ts';
 import { orderSchemas } from './orders/order.schemas.ts';
 import { orderRoutes } from './orders/order.routes.ts';
 import { inboxRoutes } from './inbound/inbox.routes.ts';
-import { InboundDeliverySchema, OutcomeSchema, VerdictSchema } from './inbound/inbox.schemas.ts';
+import { inboxSchemas } from './inbound/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
-import {
-  ExceptionStatusSchema,
-  PaymentExceptionSchema,
-  ResolutionSchema,
-  ResolveExceptionBody,
-  ReviewReasonSchema,
-} from './payments/payment-exception.schemas.ts';
+import { paymentExceptionSchemas } from './payments/payment-exception.schemas.ts';
 import { webhookRoutes } from './inbound/webhook.routes.ts';
 import { createGenericProvider, PaymentWebhookBody } from './inbound/providers/generic.ts';
 import { PaymentWebhookResult } from './inbound/webhook.schemas.ts';
@@ -97,14 +91,8 @@ const schemas = [
   ...movementSchemas,
   ...productStockSchemas,
   ...auditSchemas,
-  VerdictSchema,
-  OutcomeSchema,
-  InboundDeliverySchema,
-  ExceptionStatusSchema,
-  ReviewReasonSchema,
-  ResolutionSchema,
-  PaymentExceptionSchema,
-  ResolveExceptionBody,
+  ...inboxSchemas,
+  ...paymentExceptionSchemas,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */

@@ -13,7 +13,7 @@ import { showFailed } from './inbound/inbox-gauges.ts';
 import { createInboxService } from './inbound/inbox.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
 import { showOpenExceptions } from './payments/payment-gauges.ts';
-import { settleKeptRefunds, takeKeptRefunds } from './payments/kept-refunds.ts';
+import { settleKeptRefunds, takeKeptRefunds } from './payments/kept-refunds.tx.ts';
 import { createPaymentService } from './payments/payment.service.ts';
 import { findReadyProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';

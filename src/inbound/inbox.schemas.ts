@@ -90,6 +90,8 @@ export const InboundDeliverySchema = Type.Object(
   },
 );
 
+export const inboxSchemas = [VerdictSchema, OutcomeSchema, InboundDeliverySchema];
+
 export const ListInboxQuery = Type.Object(
   {
     outcome: Type.Optional(oneOf(inboundOutcomes, { examples: ['failed'] })),

@@ -93,6 +93,14 @@ export const ResolveExceptionBody = Type.Object(
   },
 );
 
+export const paymentExceptionSchemas = [
+  ExceptionStatusSchema,
+  ReviewReasonSchema,
+  ResolutionSchema,
+  PaymentExceptionSchema,
+  ResolveExceptionBody,
+];
+
 export const ListExceptionsQuery = Type.Object(
   {
     status: Type.Optional(oneOf(exceptionStatuses, { examples: ['OPEN'] })),

@@ -8,7 +8,7 @@ import { runInHalves } from '../lib/halving.ts';
 import { observeBatches, type TrafficMetrics } from '../lib/metrics.ts';
 import type { OrderMetrics } from '../orders/order.metrics.ts';
 import type { PaymentMetrics } from './payment.metrics.ts';
-import { type ApplyResult, applyPayments, type ReceivedEvent, repeatPayment } from './apply-payments.ts';
+import { type ApplyResult, applyPayments, type ReceivedEvent, repeatPayment } from './apply-payments.tx.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 
 /** Each group of a batch takes about ten statements, whatever its size; more calls would wait longer for theirs. */

@@ -10,7 +10,7 @@ import { lockOrders } from '../orders/order.repository.ts';
 import { applyTransitions } from '../orders/order-transition.tx.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { Order } from '../orders/order.ts';
-import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.ts';
+import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.tx.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 import { insertPaymentExceptions, type KeptRefund } from './payment-exception.repository.ts';
 import { reviewRequired } from './payment.events.ts';
