@@ -22,6 +22,10 @@ const ask = (sql: string) => postgres.query<{ pid: number }>('postgres', sql);
 const backendsOf = ({ name }: OwnDatabase, condition = 'true') =>
   ask(`select pid from pg_stat_activity where datname = '${name}' and ${condition}`);
 
+/** A condition of backendsOf: the transaction of the backend has written this relation. */
+const hasWritten = (oid: number | undefined) => `exists (select from pg_locks l
+  where l.pid = pg_stat_activity.pid and l.mode = 'RowExclusiveLock' and l.relation = ${oid})`;
+
 async function terminate(database: OwnDatabase): Promise<void> {
   for (const { pid } of await backendsOf(database)) await ask(`select pg_terminate_backend(${pid})`);
 }
@@ -31,9 +35,14 @@ async function set(setting: string): Promise<void> {
   await ask('select pg_reload_conf()');
 }
 
-/** What a backend does when a debugger, a stuck disk or a swapping machine holds it up. */
-async function freeze(database: OwnDatabase, condition: string): Promise<void> {
-  await expect.poll(() => backendsOf(database, condition), { interval: 2 }).not.toEqual([]);
+/**
+ * What a backend does when a debugger, a stuck disk or a swapping machine holds it up.
+ * @param awaited must be true of one of them first
+ */
+async function freeze(database: OwnDatabase, condition: string, awaited = 'true'): Promise<void> {
+  await expect
+    .poll(() => backendsOf(database, `${condition} and ${awaited}`), { interval: 2 })
+    .not.toEqual([]);
   for (const { pid } of await backendsOf(database, condition)) postgres.freeze(pid);
 }
 
@@ -100,7 +109,12 @@ const faults: Record<string, (database: OwnDatabase) => Fault> = {
     async begin() {
       // A COMMIT waits for a standby that is not there; its backend has flushed it, and holds its locks.
       await set("synchronous_standby_names = 'nobody'");
-      await freeze(database, "wait_event = 'SyncRep'");
+      // Another COMMIT may be the first to wait, but only one that has written a product holds up orders.
+      const [oids] = await database.query<{ products: number; ids: number }>(
+        "select 'products'::regclass::oid as products, 'products_id_seq'::regclass::oid as ids",
+      );
+      const holdsUpOrders = `${hasWritten(oids?.products)} and not ${hasWritten(oids?.ids)}`;
+      await freeze(database, "wait_event = 'SyncRep'", holdsUpOrders);
       await set("synchronous_standby_names = ''");
     },
     end: async () => postgres.thaw(),
