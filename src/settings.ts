@@ -94,7 +94,6 @@ export const SETTINGS = {
   WEBHOOK_SECRET_PREVIOUS: {
     is: 'text',
     fallback: '',
-    example: '',
     means: 'The secret before, while a provider still signs with it',
   },
   ORDER_TTL_MINUTES: {

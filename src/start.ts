@@ -22,7 +22,7 @@ import { sayStopped } from './start-summary.ts';
  * For work that is still under way when every request has its answer: no caller waits for it, and a database that has
  * fallen silent would not let it end.
  */
-export const LEFT_OVER_MS = 300;
+const LEFT_OVER_MS = 300;
 
 /** What a process has from its first moment on. */
 export interface Opening {

@@ -1,3 +1,4 @@
+import { DEVELOPMENT_WEBHOOK_SECRET, SETTINGS } from '../../src/settings.ts';
 import { UsageError } from './arguments.ts';
 
 export interface ScriptEnvironment {
@@ -14,9 +15,6 @@ export const ENVIRONMENT_USAGE = `  BASE_URL         where the service is; defau
 
 A .env file is read as the service reads it.
 `;
-
-/** The secret that the service itself takes outside production when none is set. */
-const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
 
 /** An empty variable counts as not set, as in the service. */
 export function readEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptEnvironment {
@@ -37,8 +35,8 @@ const CALLABLE: Record<string, string> = { '0.0.0.0': '127.0.0.1', '::': '::1' }
 
 /** Where a service with these settings listens. */
 function addressOf(env: NodeJS.ProcessEnv): string {
-  const host = env['HOST'] || '127.0.0.1';
-  const port = env['PORT'] || '8000';
+  const host = env['HOST'] || SETTINGS.HOST.fallback;
+  const port = env['PORT'] || String(SETTINGS.PORT.fallback);
   if (port === '0') {
     throw new UsageError('PORT 0 takes any free port: set BASE_URL to the address that the service printed.');
   }

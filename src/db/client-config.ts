@@ -7,7 +7,7 @@ import { getTypeParser } from './type-parsers.ts';
 
 /*
  * Timeouts form one ladder, so that the cheapest thing gives up first and says so:
- * lock 1 s < statement 3 s < query 5 s < request 8 s (the last is set on Fastify, in app.ts).
+ * lock 1 s < statement 3 s < query 5 s < request 8 s (the last is DEADLINE_MS in http/route-config.ts).
  */
 const LOCK_TIMEOUT_MS = 1000;
 const STATEMENT_TIMEOUT_MS = 3000;

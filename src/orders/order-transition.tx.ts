@@ -50,7 +50,7 @@ export async function applyTransitions(tx: Tx, transitions: readonly Transition[
   const planned = transitions.map(planTransition);
   const moving = planned.filter(({ planned: steps }) => steps.some(({ effect }) => effect.stock !== null));
   if (moving.length > 0) {
-    const book = await lockStock(tx, productsOf(moving));
+    const book = await lockStock(tx, productsOf(moving.map(({ order }) => order)));
     moveStock(book, moving);
     await writeStock(tx, book);
   }
@@ -127,8 +127,8 @@ export function moveStock(book: StockBook, transitions: readonly PlannedTransiti
 }
 
 /** The products of orders, each once. */
-export function productsOf(orders: readonly Pick<Transition, 'order'>[]): number[] {
-  return [...new Set(orders.flatMap(({ order }) => order.items.map(({ product_id }) => product_id)))];
+export function productsOf(orders: readonly Order[]): number[] {
+  return [...new Set(orders.flatMap(({ items }) => items.map(({ product_id }) => product_id)))];
 }
 
 function toEvent(

@@ -227,7 +227,7 @@ export async function listSteps(db: Db, orderId: number): Promise<OrderTransitio
      order by version, position
   `.execute(db);
   return rows.map(({ from, to, at, actor, cause, version, request_id, refund_due }) => ({
-    // Written by order-transition.ts alone.
+    // Written by order-transition.tx.ts alone.
     from: from as OrderStatus | null,
     to: to as OrderStatus,
     at,

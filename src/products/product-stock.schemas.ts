@@ -38,7 +38,7 @@ export const AdjustStockBody = Type.Object(
     delta: Type.Integer({ minimum: -STOCK_MAX, maximum: STOCK_MAX, not: { const: 0 } }),
     kind: Type.Optional(
       oneOf(['received', 'adjusted'], {
-        description: 'received: a delivery, which only adds. Default adjusted: any other change',
+        description: 'received: goods that came in, which only adds. Default adjusted: any other change',
       }),
     ),
     reason: text(1, 100, { 'x-text': 'visible', description: 'In your words: damaged, lost, counted, …' }),
@@ -47,11 +47,11 @@ export const AdjustStockBody = Type.Object(
   {
     $id: 'AdjustStock',
     additionalProperties: false,
-    'x-example-names': ['delivery', 'damage'],
+    'x-example-names': ['received', 'damage'],
     if: { properties: { kind: { const: 'received' } }, required: ['kind'] },
     then: { properties: { delta: { type: 'integer', minimum: 1 } }, additionalProperties: true },
     examples: [
-      { delta: 50, kind: 'received', reason: 'delivery', note: 'Delivery 4711' },
+      { delta: 50, kind: 'received', reason: 'restock', note: 'Purchase order 4711' },
       { delta: -2, reason: 'damaged', note: 'Fell off the shelf' },
     ],
   },

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 
@@ -135,8 +136,7 @@ describe('at a terminal', () => {
     await fetch(`${first.url()}/docs/static/swagger-ui.css`);
     process.kill(first.pid(), 'SIGINT');
     await once(first.child, 'close');
-    // oxlint-disable-next-line no-control-regex -- the colours are what is tested
-    const lines = first.shown.text.replaceAll(/\u001B\[\d*m/g, '').split('\r\n');
+    const lines = stripVTControlCharacters(first.shown.text).split('\r\n');
     expect(lines.filter((line) => / GET \S+ \d/.test(line))).toEqual([
       expect.stringMatching(/^\d\d:\d\d:\d\d GET \/orders 200 [\d.]+ ms \S+$/),
     ]);

@@ -1,7 +1,15 @@
-import { expect, test } from 'vitest';
+import { expect, inject, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { eventsOf, tally, together, untilServed, useTestService } from '../support/race.ts';
+import {
+  eventsOf,
+  expectOnlyLateRefusals,
+  recordFailures,
+  tally,
+  together,
+  untilServed,
+  useTestService,
+} from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
 
 const statusesOf = (answers: Answer[]) => answers.map(({ body }) => body.status as string).toSorted();
@@ -62,6 +70,8 @@ test('200 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and
   const service = await useTestService();
   const { id: productId } = await service.createProduct({ stock: 200 });
   const outcomes = new Set<string>();
+  const failures = recordFailures(service);
+  const refusals: Answer[] = [];
   // Two at a time, so that the four calls of an order are at the database together.
   for (let round = 0; round < 100; round++) {
     await together(2, async (index) => {
@@ -70,7 +80,7 @@ test('200 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and
       const put = () => service.call('PUT', `/orders/${id}`, { status: 'PAID' });
       const webhook = () => service.pay(event);
       const calls = [put, webhook, webhook, webhook, put, webhook, webhook].slice((round + index) % 4);
-      const served = calls.slice(0, 4).map((call) => () => untilServed(call, []));
+      const served = calls.slice(0, 4).map((call) => () => untilServed(call, refusals));
       // In the first round one call goes ahead, the PUT of one order and a webhook of the other, so that both outcomes
       // are seen at any speed of the machine.
       const ahead = round === 0 ? [await served.shift()?.()] : [];
@@ -89,6 +99,8 @@ test('200 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and
     });
   }
   expect(outcomes.size).toBe(2);
+  // The statements of other processes cannot be seen.
+  if (inject('inProcesses') !== true) expectOnlyLateRefusals(failures, refusals);
   const { body } = await service.call('GET', '/orders?status=PAID&limit=1000');
   expect(body).toHaveLength(200);
   await expectStockAddsUp(service.database);

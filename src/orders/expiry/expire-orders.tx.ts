@@ -7,6 +7,7 @@ import {
   moveStock,
   type PlannedTransition,
   planTransition,
+  productsOf,
   type Transition,
   writeTransitions,
 } from '../order-transition.tx.ts';
@@ -154,8 +155,4 @@ async function releaseFree(
 async function writeReleased(tx: Tx, { expiries, book }: Released): Promise<void> {
   await writeStock(tx, book);
   await writeTransitions(tx, expiries);
-}
-
-function productsOf(orders: readonly Order[]): number[] {
-  return orders.flatMap(({ items }) => items.map(({ product_id }) => product_id));
 }

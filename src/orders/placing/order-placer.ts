@@ -37,7 +37,7 @@ const ANSWERS_PER_TURN = 8;
 const LANES = 2;
 /** Half a second of work at full speed. A buyer who comes after that does better to try again than to wait. */
 const MAX_QUEUE = 5000;
-/** The deadline of requests (app.ts): a caller who has waited for longer was told to try again, perhaps without a key. */
+/** The deadline of requests (DEADLINE_MS): a caller that waited longer was told to try again, perhaps without a key. */
 const MAX_WAIT_MS = 8000;
 /** How often room is made for one order; a refusal after that stands. */
 const ROUNDS_MAX = 2;
