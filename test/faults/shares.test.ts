@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import { connectForeign } from '../support/baskets.ts';
 import { tally, useTestService } from '../support/race.ts';
@@ -23,6 +23,9 @@ describe.each([2, 10])('with a pool of %i', (poolSize) => {
     // As searches that take their time.
     const { lists: pool } = service.own.pools;
     const held = await Promise.all(Array.from({ length: forLists }, () => pool.connect()));
+    const letGo = () => held.splice(0).forEach((client) => client.release());
+    // Also when the test fails: the service waits for them before it closes.
+    onTestFinished(letGo);
     const lists = Array.from({ length: 25 * forLists }, () => service.call('GET', '/products'));
     await expect.poll(() => pool.waitingCount, { interval: 5 }).toBe(lists.length);
 
@@ -41,7 +44,7 @@ describe.each([2, 10])('with a pool of %i', (poolSize) => {
     expect(paid.body).toMatchObject({ status: 'processed' });
     // All this while the lists waited.
     expect(pool.waitingCount).toBe(lists.length);
-    for (const client of held) client.release();
+    letGo();
     expect(tally(await Promise.all(lists))).toEqual({ 200: lists.length });
     expect((await service.call('GET', '/products')).status).toBe(200);
   });
