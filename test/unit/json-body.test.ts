@@ -33,7 +33,9 @@ function membersOf(length: number): string {
 
 /** Refused though it is JSON. A repeated member is too, and no pattern finds one: a cut can make two names the same. */
 const POISON = /__proto__/;
-const NAMED_TWICE = /^The body names the member .* twice$/s;
+function namesTwice(refusal: unknown): boolean {
+  return refusal instanceof AppError && /^The body names the member .* twice$/s.test(refusal.message);
+}
 
 test('agrees with JSON.parse on every valid document, however it is spaced', () => {
   fc.assert(
@@ -64,8 +66,7 @@ test('agrees with JSON.parse on what is not JSON', () => {
         valid = false;
       }
       const refusal = refusalOf(text);
-      if (valid && refusal !== undefined) expect((refusal as AppError).message).toMatch(NAMED_TWICE);
-      else expect(refusal === undefined).toBe(valid);
+      expect(refusal === undefined || namesTwice(refusal)).toBe(valid);
     }),
     { numRuns: 2000 },
   );
