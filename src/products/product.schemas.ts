@@ -64,14 +64,21 @@ export const ProductSchema = Type.Object(
   { $id: 'Product', examples: [example] },
 );
 
+/** What callers may set. */
+const fields = {
+  sku: Sku,
+  name: Name,
+  price: PriceInput,
+  stock: Stock,
+  description: NullableDescription,
+  active: Type.Boolean({ description: 'Whether it can be ordered' }),
+};
+
 export const CreateProductBody = Type.Object(
   {
-    sku: Sku,
-    name: Name,
-    price: PriceInput,
-    stock: Stock,
-    description: Type.Optional(NullableDescription),
-    active: Type.Optional(Type.Boolean({ description: 'Default true' })),
+    ...fields,
+    description: Type.Optional(fields.description),
+    active: Type.Optional({ ...fields.active, description: 'Default true' }),
   },
   {
     $id: 'CreateProduct',
@@ -80,23 +87,13 @@ export const CreateProductBody = Type.Object(
   },
 );
 
-export const UpdateProductBody = Type.Object(
-  {
-    sku: Type.Optional(Sku),
-    name: Type.Optional(Name),
-    price: Type.Optional(PriceInput),
-    stock: Type.Optional(Stock),
-    description: Type.Optional(NullableDescription),
-    active: Type.Optional(Type.Boolean()),
-  },
-  {
-    $id: 'UpdateProduct',
-    additionalProperties: false,
-    minProperties: 1,
-    description: 'Any subset of the fields; the others stay as they are',
-    examples: [{ price: '24.50', stock: 120 }],
-  },
-);
+export const UpdateProductBody = Type.Partial(Type.Object(fields), {
+  $id: 'UpdateProduct',
+  additionalProperties: false,
+  minProperties: 1,
+  description: 'Any subset of the fields; the others stay as they are',
+  examples: [{ price: '24.50', stock: 120 }],
+});
 
 export const ListProductsQuery = Type.Object(
   {
