@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { useTestService } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 /*
  * The times of rows that a clock wrote which was two hours slow in between, and two hours fast at the end, in minutes

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import { expect, test } from 'vitest';
 
-import { useTestService } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 const DEPLOY = new URL('../../deploy/', import.meta.url);
 const ALERTS = new URL('prometheus/alerts.yml', DEPLOY);

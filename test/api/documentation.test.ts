@@ -2,18 +2,14 @@ import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import vm from 'node:vm';
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { type ProblemCode, problems } from '../../src/lib/errors.ts';
 import { problemGuide } from '../../src/lib/problem-guide.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService, useTestService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 /** What a browser sends. */
 const BROWSER = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
@@ -180,9 +176,8 @@ describe('the pages', () => {
 
   test('/docs asks for a webhook secret, but not in production', async () => {
     expect((await readPage('/docs')).html).toContain('id="webhook-secret"');
-    const production = await startTestService({ config: { environment: 'production' } });
+    const production = await useTestService({ config: { environment: 'production' } });
     const { text } = await production.call('GET', '/docs/static/theme/page.js');
-    await production.close();
     expect(text).toContain('aria-label');
     expect(text).not.toContain('webhook-secret');
   });

@@ -1,19 +1,15 @@
 import fastify from 'fastify';
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { eventTypes } from '../../src/event-types.ts';
 import { aggregateTypes } from '../../src/events/define-event.ts';
 import { ajvOptions } from '../../src/http/validation.ts';
 import { tamper } from '../support/audits.ts';
 import { sweep } from '../support/expiry.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { type TestService, useSharedService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 type Command = () => Promise<{ status: number }>;
 

@@ -1,12 +1,8 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 test('an event of an unused type is ignored and remembered, whatever else it holds or lacks', async () => {
   const events = [

@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 import { exchange, listen, type RawAnswer, send } from '../support/sockets.ts';
 
-let service: TestService;
+const service = useSharedService();
 let port: number;
+
 beforeAll(async () => {
-  service = await startTestService();
   port = await listen(service);
 });
-afterAll(() => service.close());
 
 const LAST = 'connection: close\r\n';
 const HOST = 'host: localhost\r\n';

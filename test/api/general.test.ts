@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService, useTestService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 describe.each(['', '/api/v1'])('under the prefix "%s"', (prefix) => {
   test('/health answers exactly the two members of the contract', async () => {
@@ -24,22 +20,18 @@ describe.each(['', '/api/v1'])('under the prefix "%s"', (prefix) => {
 });
 
 test('/readyz is 503 with Retry-After on a database that has not run every migration; /health and /healthz stay 200', async () => {
-  const behind = await startTestService();
-  try {
-    const [{ table } = { table: '' }] = await behind.database.query<{ table: string }>(
-      `select table_name as table from information_schema.columns
-        where table_schema = 'public' and table_name ~ 'migration' limit 1`,
-    );
-    expect(table).not.toBe('');
-    await behind.database.query(`delete from "${table}"`);
-    const answer = await behind.call('GET', '/readyz');
-    expect(answer).toBeProblem(503, 'service_unavailable');
-    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
-    expect((await behind.call('GET', '/health')).status).toBe(200);
-    expect((await behind.call('GET', '/healthz')).status).toBe(200);
-  } finally {
-    await behind.close();
-  }
+  const behind = await useTestService();
+  const [{ table } = { table: '' }] = await behind.database.query<{ table: string }>(
+    `select table_name as table from information_schema.columns
+      where table_schema = 'public' and table_name ~ 'migration' limit 1`,
+  );
+  expect(table).not.toBe('');
+  await behind.database.query(`delete from "${table}"`);
+  const answer = await behind.call('GET', '/readyz');
+  expect(answer).toBeProblem(503, 'service_unavailable');
+  expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+  expect((await behind.call('GET', '/health')).status).toBe(200);
+  expect((await behind.call('GET', '/healthz')).status).toBe(200);
 });
 
 /** The value of one series, whatever the order of its labels; 0 when it is not there. */

@@ -1,26 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { type TestService, useSharedService, useTestService } from '../support/service.ts';
 import { exchange, listen } from '../support/sockets.ts';
 
 /*
  * Who may use a service that is open: every method, under every kind of Host, from every kind of page.
  */
-let open: TestService;
-let production: TestService;
+const open = useSharedService({ config: { allowedHosts: ['shop.test', '192.168.1.5'] } });
+const production = useSharedService({ config: { environment: 'production' } });
 let port: number;
+
 beforeAll(async () => {
-  open = await startTestService({ config: { allowedHosts: ['shop.test', '192.168.1.5'] } });
-  production = await startTestService({
-    database: open.database,
-    config: { environment: 'production' },
-  });
   port = await listen(open);
-});
-afterAll(async () => {
-  await production.close();
-  await open.close();
 });
 
 const OURS = [
@@ -140,17 +132,13 @@ test('HTTP/1.0 without Host, as old probes speak it, is answered', async () => {
 });
 
 test('in production, ALLOWED_HOSTS names every host besides loopback', async () => {
-  const named = await startTestService({
+  const named = await useTestService({
     database: open.database,
     config: { environment: 'production', allowedHosts: ['shop.example'] },
   });
-  try {
-    const statusFor = async (host: string) =>
-      (await named.call('GET', '/products', undefined, { host })).status;
-    expect(await statusFor('shop.example')).toBe(200);
-    expect(await statusFor('127.0.0.1:8000')).toBe(200);
-    expect(await statusFor('evil.example')).toBe(421);
-  } finally {
-    await named.close();
-  }
+  const statusFor = async (host: string) =>
+    (await named.call('GET', '/products', undefined, { host })).status;
+  expect(await statusFor('shop.example')).toBe(200);
+  expect(await statusFor('127.0.0.1:8000')).toBe(200);
+  expect(await statusFor('evil.example')).toBe(421);
 });

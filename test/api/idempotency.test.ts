@@ -1,15 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 
 import { purgeKeys } from '../../src/idempotency/idempotency.service.ts';
 import '../support/problems.ts';
 import { observeStatements } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService, useTestService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 let keys = 0;
 let key: string;
@@ -239,18 +235,9 @@ describe('a product', () => {
 
 test('another instance on the same database replays the same answer', async () => {
   const first = await post('/orders', { product_id, quantity: 1 });
-  const other = await startTestService({ database: service.database });
-  try {
-    const again = await other.call(
-      'POST',
-      '/orders',
-      { product_id, quantity: 1 },
-      { 'idempotency-key': key },
-    );
-    expect([again.status, again.text, again.headers[REPLAYED]]).toEqual([201, first.text, 'true']);
-  } finally {
-    await other.close();
-  }
+  const other = await useTestService({ database: service.database });
+  const again = await other.call('POST', '/orders', { product_id, quantity: 1 }, { 'idempotency-key': key });
+  expect([again.status, again.text, again.headers[REPLAYED]]).toEqual([201, first.text, 'true']);
 });
 
 test('a key is kept for 24 hours: one purge takes all 50,000 that are older, 1,000 a transaction, and no other', async () => {

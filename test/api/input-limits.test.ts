@@ -1,21 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 import type { Answer } from '../support/calls.ts';
 import '../support/problems.ts';
-import { signPayload, startTestService, type TestService } from '../support/service.ts';
+import { signPayload, useSharedService } from '../support/service.ts';
 
 /*
  * No small request is expensive. Every call of the OpenAPI document gets the worst bodies, queries and headers that its
  * limits let in; the answer to each is small, and costs no more than a multiple of what parsing such a body costs here.
  */
 
-let service: TestService;
+const service = useSharedService();
 let calls: Call[];
+
 beforeAll(async () => {
-  service = await startTestService();
   calls = callsOf((await service.call('GET', '/openapi.json')).body);
 });
-afterAll(() => service.close());
 
 interface Call {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';

@@ -1,12 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import '../support/problems.ts';
-import { signPayload, startTestService, type TestService } from '../support/service.ts';
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+import { signPayload, useSharedService } from '../support/service.ts';
+const service = useSharedService();
 
 /** Every integer of a body, with the JSON of the whole body around it. */
 const INTEGERS: Record<

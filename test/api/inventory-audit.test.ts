@@ -1,17 +1,13 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { createAuditService } from '../../src/inventory/audit.service.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { expectNoDrift, tamper } from '../support/audits.ts';
 import '../support/problems.ts';
-import { observeStatements, together, useTestService } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { observeStatements, together } from '../support/race.ts';
+import { type TestService, useSharedService, useTestService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 async function audit() {
   const { status, body } = await service.call('GET', '/inventory/audit');

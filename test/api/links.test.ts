@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 import { exchange, listen } from '../support/sockets.ts';
 
-let service: TestService;
+const service = useSharedService();
 let port: number;
+
 beforeAll(async () => {
-  service = await startTestService();
   port = await listen(service);
   for (let i = 0; i < 2; i++) await service.createProduct({ name: 'Mug & saucer' });
 });
-afterAll(() => service.close());
 
 function get(target: string) {
   return exchange(port, `GET ${target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`);

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 import { type ProblemCode, problems } from '../../src/lib/errors.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 interface Media {
   schema: Schema;
@@ -40,13 +40,12 @@ interface OpenApi {
   components: { schemas: Record<string, Schema> };
 }
 
-let service: TestService;
+const service = useSharedService();
 let document: OpenApi;
+
 beforeAll(async () => {
-  service = await startTestService();
   document = (await service.call('GET', '/openapi.json')).body;
 });
-afterAll(() => service.close());
 
 function operations(): [name: string, operation: Operation][] {
   return Object.entries(document.paths).flatMap(([path, methods]) =>

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 interface Media {
   schema: Schema;
@@ -39,13 +39,12 @@ interface OpenApi {
   };
 }
 
-let service: TestService;
+const service = useSharedService();
 let document: OpenApi;
+
 beforeAll(async () => {
-  service = await startTestService();
   document = (await service.call('GET', '/openapi.json')).body;
 });
-afterAll(() => service.close());
 
 /** The contract of this stage: each path with its methods. */
 const ROUTES = {

@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+import { useSharedService } from '../support/service.ts';
+const service = useSharedService();
 
 function order(body: unknown, rest = '') {
   return service.call('POST', `/orders${rest}`, body);

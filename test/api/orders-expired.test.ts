@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import {
   expiredBy,
@@ -11,14 +11,10 @@ import {
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
 import { eventsOf } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 describe.each([true, false])('an order that was not paid in time, swept: %s', (swept) => {
-  let service: TestService;
-  beforeAll(async () => {
-    service = await startTestService({ orderTtlMinutes: 15 });
-  });
-  afterAll(() => service.close());
+  const service = useSharedService({ orderTtlMinutes: 15 });
 
   async function overdueOrder() {
     const { id: productId } = await service.createProduct({ stock: 5 });

@@ -12,7 +12,8 @@ import {
 import { tamper } from '../support/audits.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
-import { eventsOf, useTestService } from '../support/race.ts';
+import { eventsOf } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { tamper } from '../support/audits.ts';
 import { copies, ordersByTransaction, place, placeAtOnce } from '../support/baskets.ts';
@@ -6,16 +6,12 @@ import { expiredBy, placeOverdue, stockOf, sweep, useExpiringService } from '../
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
 import { eventsOf, observeStatements } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 /*
  * No sweep runs here: what an order finds, it finds by itself.
  */
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService({ orderTtlMinutes: 15 });
-});
-afterAll(() => service.close());
+const service = useSharedService({ orderTtlMinutes: 15 });
 
 function order(...items: [productId: number, quantity: number][]) {
   const body = { items: items.map(([product_id, quantity]) => ({ product_id, quantity })) };

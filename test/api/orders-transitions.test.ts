@@ -1,15 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { type Answer, useSharedService } from '../support/service.ts';
 
-import type { Answer } from '../support/service.ts';
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 const STATES = ['PENDING', 'PAID', 'SHIPPED', 'CANCELED'] as const;
 type State = (typeof STATES)[number];

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { useProxiedService } from '../support/fault-proxy.ts';
-import { useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 
 /** The series of the metrics whose names begin so, as `name{labels}` → value. */
 async function seriesOf(service: TestService, prefix: string): Promise<Record<string, number>> {

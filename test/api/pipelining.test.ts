@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 import { exchange, listen, send } from '../support/sockets.ts';
 
-let service: TestService;
+const service = useSharedService({ limits: { sharedAnswerMs: 0 } });
 let port: number;
+
 beforeAll(async () => {
-  service = await startTestService({ limits: { sharedAnswerMs: 0 } });
   port = await listen(service);
 });
-afterAll(() => service.close());
 
 const HOST = 'host: localhost\r\n';
 const LAST = 'connection: close\r\n';

@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { problems } from '../../src/lib/errors.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { type TestService, useSharedService, useTestService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 const MADE = /^[A-Za-z0-9_-]{12}-[0-9a-z]+$/;
 
@@ -109,15 +105,11 @@ describe('a problem document', () => {
 
   test('says nothing of a failure inside: 500 and a blank sentence, whatever went wrong', async () => {
     // A table that is gone fails like a fault of ours, with SQL and names in its text.
-    const broken = await startTestService();
-    try {
-      await broken.database.query('alter table products rename column sku to was_sku');
-      const answer = await broken.call('GET', '/products');
-      expect(answer).toBeProblem(500, 'internal_error', 'Something went wrong on our side');
-      expect(answer.text).not.toMatch(/sku|column|products/i);
-    } finally {
-      await broken.close();
-    }
+    const broken = await useTestService();
+    await broken.database.query('alter table products rename column sku to was_sku');
+    const answer = await broken.call('GET', '/products');
+    expect(answer).toBeProblem(500, 'internal_error', 'Something went wrong on our side');
+    expect(answer.text).not.toMatch(/sku|column|products/i);
   });
 
   test.each(Object.entries(problems))('%s is explained under its type', async (code, { title, status }) => {

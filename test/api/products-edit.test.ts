@@ -1,14 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 function patch(id: number, body: unknown, headers: Record<string, string> = {}) {
   return service.call('PATCH', `/products/${id}`, body, headers);

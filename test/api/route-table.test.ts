@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { DEADLINE_MS } from '../../src/http/route-config.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 const ROLES: ReadonlySet<string> = new Set(['public', 'reader', 'writer', 'admin']);
 const COSTS: ReadonlySet<string> = new Set(['exempt', 'point', 'scan', 'write', 'order']);

@@ -1,20 +1,16 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
 import { expectNoDrift, tamper } from '../support/audits.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { type TestService, useSharedService } from '../support/service.ts';
 
 /* No way leads past 1,000,000,000 pieces of a product, so whatever a product shows can be written back. */
 
 const MAX = 1_000_000_000;
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 test('all of 1,000,000,000 are reserved: no more can be set or added; canceled, they are 1,000,000,000 again', async () => {
   const { id } = await service.createProduct({ price: 0.01, stock: MAX });

@@ -1,13 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
-import { signPayload, startTestService, type TestService } from '../support/service.ts';
+import { signPayload, useSharedService } from '../support/service.ts';
 import { deliver } from '../support/webhooks.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 async function pendingOrder(): Promise<number> {
   return (await service.placeOrder((await service.createProduct()).id, 1)).id;

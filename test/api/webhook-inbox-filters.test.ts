@@ -1,15 +1,15 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 
 import { deliverForged, inboxOf } from '../support/inbox.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 import { deliver, standardHeaders } from '../support/webhooks.ts';
 
-let service: TestService;
+const service = useSharedService();
 let all: Record<string, unknown>[];
 let orderId: number;
+
 beforeAll(async () => {
-  service = await startTestService();
   const { id: productId } = await service.createProduct();
   orderId = (await service.placeOrder(productId, 1)).id;
   const paid = (await service.placeOrder(productId, 1)).id;
@@ -25,7 +25,6 @@ beforeAll(async () => {
   await service.pay({ event_type: 'payment.failed', order_id: 999_998 });
   all = await inboxOf(service, 'limit=1000');
 });
-afterAll(() => service.close());
 
 const where = (fits: (row: Record<string, unknown>) => boolean) => all.filter(fits).map(({ id }) => id);
 const find = async (query: string) => (await inboxOf(service, `limit=1000&${query}`)).map(({ id }) => id);

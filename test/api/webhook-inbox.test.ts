@@ -1,15 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import { deliverForged, deliverSigned, inboxOf, replay } from '../support/inbox.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 import { deliver, standardHeaders } from '../support/webhooks.ts';
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService();
-});
-afterAll(() => service.close());
+const service = useSharedService();
 
 async function pendingOrder(): Promise<number> {
   return (await service.placeOrder((await service.createProduct()).id, 1)).id;

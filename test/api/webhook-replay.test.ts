@@ -1,18 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 import { deliverForged, deliverSigned, inboxOf, nextOrderId, replay } from '../support/inbox.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 import { deliver, standardHeaders, storedPaymentEvents } from '../support/webhooks.ts';
 
-let service: TestService;
+const service = useSharedService();
 let productId: number;
+
 beforeAll(async () => {
-  service = await startTestService();
   productId = (await service.createProduct({ stock: 1000 })).id;
 });
-afterAll(() => service.close());
 
 async function only(query: string) {
   const found = await inboxOf(service, query);

@@ -5,8 +5,7 @@ import { expect, test } from 'vitest';
 
 import { jsonLine, type RequestEntry } from '../../src/http/request-line.ts';
 import { inboxOf, nextOrderId, replay } from '../support/inbox.ts';
-import { useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 import { deliver, digestOf, standardHeaders } from '../support/webhooks.ts';
 
 const CURRENT = 'the current secret of this shop';

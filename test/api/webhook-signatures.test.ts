@@ -1,18 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 
 import '../support/problems.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService, useTestService } from '../support/service.ts';
 import { deliver, digestOf, standardHeaders, storedPaymentEvents } from '../support/webhooks.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 const WHSEC = `whsec_${Buffer.from('a key of thirty-two bytes or so.').toString('base64')}`;
 const SECRETS = ['current-secret', WHSEC];
 
-let service: TestService;
-beforeAll(async () => {
-  service = await startTestService({ webhookSecrets: SECRETS, clock: { nowMs: () => NOW_MS } });
-});
-afterAll(() => service.close());
+const service = useSharedService({ webhookSecrets: SECRETS, clock: { nowMs: () => NOW_MS } });
 
 async function pendingOrder(): Promise<number> {
   return (await service.placeOrder((await service.createProduct()).id, 1)).id;
@@ -181,12 +177,8 @@ describe('Standard Webhooks, signed by the reference implementation', () => {
 });
 
 test('after the change of secrets is over, the previous one no longer verifies', async () => {
-  const after = await startTestService({ webhookSecrets: ['current-secret'] });
-  try {
-    const signature = digestOf('{}', WHSEC).toString('hex');
-    const answer = await deliver(after, '{}', { 'x-webhook-signature': signature });
-    expect(answer).toBeProblem(403, 'invalid_signature', 'Invalid webhook signature');
-  } finally {
-    await after.close();
-  }
+  const after = await useTestService({ webhookSecrets: ['current-secret'] });
+  const signature = digestOf('{}', WHSEC).toString('hex');
+  const answer = await deliver(after, '{}', { 'x-webhook-signature': signature });
+  expect(answer).toBeProblem(403, 'invalid_signature', 'Invalid webhook signature');
 });

@@ -7,14 +7,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { firstAddress } from '../../src/http/listen.ts';
 import { unavailable } from '../../src/lib/errors.ts';
 import '../support/problems.ts';
-import { startTestService, type TestService, type TestServiceOptions } from '../support/service.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 import { exchange, listen, parseAnswers, send } from '../support/sockets.ts';
-
-async function start(options: TestServiceOptions): Promise<TestService> {
-  const service = await startTestService(options);
-  onTestFinished(() => service.close());
-  return service;
-}
 
 const connections = ({ app }: TestService) =>
   promisify<number>((callback) => app.server.getConnections(callback as never))();
@@ -40,7 +34,7 @@ async function readSlowly(socket: Socket): Promise<string> {
 
 test('a client that pipelines and never reads is cut; one that reads slowly but steadily gets every answer', async () => {
   // Two connections to the database, so that pages come one after the other.
-  const service = await start({ limits: { standstillMs: STANDSTILL_MS }, poolSize: 2 });
+  const service = await useTestService({ limits: { standstillMs: STANDSTILL_MS }, poolSize: 2 });
   await service.database.query(
     `insert into products (sku, name, description, price, on_hand)
        select 'LONG-' || n, 'Long', repeat('x', 2000), 1, 0 from generate_series(1, 1000) as n`,
@@ -64,7 +58,7 @@ test('a client that pipelines and never reads is cut; one that reads slowly but 
 });
 
 test('past the bound, new connections are closed and counted; those that are open go on being served', async () => {
-  const service = await start({ limits: { maxConnections: 3 } });
+  const service = await useTestService({ limits: { maxConnections: 3 } });
   const port = await listen(service);
   const open = await Promise.all(['', '', ''].map((text) => send(port, text)));
   await expect.poll(() => connections(service), { interval: 5 }).toBe(3);
@@ -77,7 +71,7 @@ test('past the bound, new connections are closed and counted; those that are ope
 });
 
 test('a name with several addresses has one listener', async () => {
-  const service = await start({});
+  const service = await useTestService({});
   await service.app.listen({ host: await firstAddress('localhost'), port: 0 });
   expect(service.app.addresses()).toHaveLength(1);
   expect(await firstAddress('::1')).toBe('::1');
@@ -92,7 +86,7 @@ test('20 probes of /readyz at once share one check; while draining each is 503 w
     await new Promise((resolve) => setTimeout(resolve, 20));
     if (checks === 2) throw unavailable('away');
   };
-  const service = await start({ readiness: { check, isDraining: () => isDraining } });
+  const service = await useTestService({ readiness: { check, isDraining: () => isDraining } });
   const probe = async () => {
     const paths = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? '/readyz' : '/api/v1/readyz'));
     const answers = await Promise.all(paths.map((path) => service.call('GET', path)));
@@ -109,7 +103,7 @@ test('/readyz and /metrics are at most a second old, and cost one look meanwhile
   let checks = 0;
   const check = async () => void (checks += 1);
   const limits = { sharedAnswerMs: 60_000 };
-  const service = await start({ readiness: { check, isDraining: () => false }, limits });
+  const service = await useTestService({ readiness: { check, isDraining: () => false }, limits });
   const metrics = () => service.call('GET', '/metrics').then(({ text }) => text);
   const before = await metrics();
   for (let i = 0; i < 3; i++) expect((await service.call('GET', '/readyz')).status).toBe(200);

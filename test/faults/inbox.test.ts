@@ -3,8 +3,8 @@ import { expect, onTestFinished, test } from 'vitest';
 
 import { useProxiedService } from '../support/fault-proxy.ts';
 import { deliverForged, inboxOf, replay } from '../support/inbox.ts';
-import { tally, together, useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { tally, together } from '../support/race.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 
 async function countOf(service: TestService, where: string): Promise<number> {
   const [row] = await service.database.query<{ count: number }>(

@@ -3,7 +3,8 @@ import { expect, onTestFinished, test } from 'vitest';
 
 import type { TestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { recordFailures, tally, together, useTestService } from '../support/race.ts';
+import { recordFailures, tally, together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 /** A transaction of somebody else, rolled back when it is let go or the test ends. */
 async function openForeign(database: TestDatabase) {

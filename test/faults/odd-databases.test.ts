@@ -8,7 +8,8 @@ import { tamper } from '../support/audits.ts';
 import { connectForeign } from '../support/baskets.ts';
 import { createTestDatabase, type TestDatabase, useTestDatabase } from '../support/database.ts';
 import { useEmptyDatabase } from '../support/process.ts';
-import { tally, useTestService } from '../support/race.ts';
+import { tally } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 /* Databases as others have set them up: what they say of the session must not change what the service does. */
 

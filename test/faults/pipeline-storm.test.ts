@@ -4,8 +4,8 @@ import { expect, onTestFinished, test } from 'vitest';
 
 import type { TestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
-import type { Answer } from '../support/service.ts';
+import { tally, together } from '../support/race.ts';
+import { type Answer, useTestService } from '../support/service.ts';
 
 const KILLS = 60;
 const KILL_EVERY_MS = 50;

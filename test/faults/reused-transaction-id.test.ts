@@ -3,8 +3,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { OwnPostgres } from '../support/own-postgres.ts';
-import { useTestService } from '../support/race.ts';
-import type { Answer } from '../support/service.ts';
+import { type Answer, useTestService } from '../support/service.ts';
 
 let postgres: OwnPostgres;
 beforeAll(async () => {

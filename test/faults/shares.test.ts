@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 
 import { connectForeign } from '../support/baskets.ts';
-import { tally, useTestService } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { tally } from '../support/race.ts';
+import { type TestService, useSharedService, useTestService } from '../support/service.ts';
 
 /** How many calls wait for a lock of the test at this moment. */
 async function blocked({ database }: TestService): Promise<number> {
@@ -75,12 +75,7 @@ describe.each([2, 10])('with a pool of %i', (poolSize) => {
 });
 
 describe('statements', () => {
-  let service: TestService;
-
-  beforeAll(async () => {
-    service = await startTestService({ poolSize: 2 });
-  });
-  afterAll(() => service.close());
+  const service = useSharedService({ poolSize: 2 });
 
   test('2,000 combinations of filters leave no named statement behind, edits of every combination of fields few', async () => {
     const { id } = await service.createProduct();

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 
 import { closeApp } from '../../src/http/drain.ts';
-import { together, useTestService } from '../support/race.ts';
+import { together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 import { listen, send } from '../support/sockets.ts';
 
 test('half a header, half a body and nothing at all: each socket is closed within 14 s, the first two with one 408', async () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 
 import { TransactionRolledBackError } from '../../src/db/pg-errors.ts';
 import { inTransaction } from '../../src/db/transaction.ts';
-import { useTestService } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 const insert = (sku: string) => sql`insert into products (sku, name, price) values (${sku}, 'A thing', 1)`;
 const skus = 'select sku from products order by id';

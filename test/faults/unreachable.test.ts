@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { setForDatabase } from '../support/baskets.ts';
 import { useProxiedService } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { tally, together } from '../support/race.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 
 /** Ends the connections of the service at the server, as a restart or a failover does. @returns how many */
 async function terminateBackends({ database }: TestService, where = 'true'): Promise<number> {

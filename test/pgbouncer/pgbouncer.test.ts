@@ -7,8 +7,9 @@ import { BACK_WITHIN_MS, DEADLINE_MS, endure, type Fault } from '../support/endu
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { findPgbouncer, PgBouncer } from '../support/pgbouncer.ts';
-import { KeepAliveClient, BuiltService, startProcess, useEmptyDatabase } from '../support/process.ts';
-import { together, useTestService } from '../support/race.ts';
+import { BuiltService, KeepAliveClient, startProcess, useEmptyDatabase } from '../support/process.ts';
+import { together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 import { allKinds } from '../support/traffic.ts';
 
 /** A PgBouncer of this test's own, and a proxy between it and PostgreSQL. */

@@ -16,7 +16,7 @@ import {
 } from '../support/baskets.ts';
 import { useTestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { useTestService } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 test('a batch that is the victim of a deadlock is tried again: its 3 orders are placed', async () => {
   const database = await useTestDatabase();

@@ -11,7 +11,7 @@ import {
   refused,
 } from '../support/baskets.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { useTestService } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 test('17 orders of one batch: 6 are placed in 1 transaction, 2 replayed, 9 refused, each for a reason of its own', async () => {
   const service = await useTestService();

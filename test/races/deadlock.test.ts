@@ -4,15 +4,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { connectForeign, setForDatabase, waitingForLock } from '../support/baskets.ts';
 import { type TestDatabase, useTestDatabase } from '../support/database.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import {
-  expectOnlyLateRefusals,
-  recordFailures,
-  tally,
-  together,
-  untilServed,
-  useTestService,
-} from '../support/race.ts';
-import type { Answer, TestService } from '../support/service.ts';
+import { expectOnlyLateRefusals, recordFailures, tally, together, untilServed } from '../support/race.ts';
+import { type Answer, type TestService, useTestService } from '../support/service.ts';
 
 /** What one buyer does after the order: nothing, a cancel, or a payment event, by turns. */
 function settle(service: TestService, turn: number, order: Answer): Promise<Answer> {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 
 import { AppError } from '../../src/lib/errors.ts';
 import type { PaymentEvent } from '../../src/payments/payment-event.ts';
-import { useTestService } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 /** Makes that many calls in one tick. @returns their results, refusals among them, and where those stood as they came */
 async function callAtOnce<T>(count: number, call: (index: number) => Promise<T>) {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
+import { tally, together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 test('one Idempotency-Key and 60 callers: one order, 60 equal answers, 59 of them replays', async () => {
   const service = await useTestService();

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 
 import { expectNoDrift } from '../support/audits.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { tally, together } from '../support/race.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 
 function adjust(service: TestService, id: number, delta: number, headers: Record<string, string> = {}) {
   const body = { delta, reason: 'counted' };

@@ -5,8 +5,8 @@ import { inTransaction } from '../../src/db/transaction.ts';
 import { lockStock } from '../../src/inventory/stock.repository.ts';
 import { lockOrders } from '../../src/orders/order.repository.ts';
 import { lockProduct } from '../../src/products/product.repository.ts';
-import { observeStatements, type Statement, useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { observeStatements, type Statement } from '../support/race.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 
 /** Records what the service sends from now on, one list for each transaction. */
 function recordTransactions(service: TestService): Statement[][] {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { eventsOf, tally, together, useTestService } from '../support/race.ts';
+import { eventsOf, tally, together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 const endings: Record<string, string[]> = {
   'order.created 1,order.canceled 2': ['CANCELED', 'no refund'],

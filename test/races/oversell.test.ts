@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
-import type { Answer, TestService } from '../support/service.ts';
+import { tally, together } from '../support/race.ts';
+import { type Answer, type TestService, useTestService } from '../support/service.ts';
 
 /** The refused were told so, the counters are at their ends, and there are as many orders as pieces. */
 async function expectSold(service: TestService, productId: number, answers: Answer[], pieces: number) {

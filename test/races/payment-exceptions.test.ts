@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 
 import { inboxOf, nextOrderId, replay } from '../support/inbox.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { eventsOf, tally, together, useTestService } from '../support/race.ts';
-import type { TestService } from '../support/service.ts';
+import { eventsOf, tally, together } from '../support/race.ts';
+import { type TestService, useTestService } from '../support/service.ts';
 
 function exceptionEvents({ database }: TestService, id: number) {
   return database.query<{ type: string; note: string | null }>(

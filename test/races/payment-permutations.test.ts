@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { permutationsOf, type Story, type StoryEvent, tell } from '../support/payment-oracle.ts';
 import { together } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { type TestService, useSharedService } from '../support/service.ts';
 
 /** Four pieces at 10.00. */
 const TOTAL_CENTS = 4000;
@@ -40,16 +40,14 @@ const FIVES: Record<string, StoryEvent[]> = {
 
 describe.each(Object.entries(FIVES))('%s, in all 120 orders', (_name, five) => {
   const permutations = permutationsOf(five);
-  let service: TestService;
+  const service = useSharedService();
   let productIds: number[];
   beforeAll(async () => {
-    service = await startTestService();
     // Several, so that orders do not all wait for one row.
     productIds = await Promise.all(
       Array.from({ length: 8 }, async () => (await service.createProduct({ price: 10, stock: 1000 })).id),
     );
   });
-  afterAll(() => service.close());
 
   /** Places an order for each permutation, lets `arrive` bring its events, and tells what became of all of them. */
   async function stories(

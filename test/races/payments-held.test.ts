@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 
 import { connectForeign } from '../support/baskets.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { together, useTestService } from '../support/race.ts';
+import { together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 // In a file of its own because it holds for one instance: at two, both wait for the product, and the events of one may
 // find an order that the other holds meanwhile; they get 503, too, and their provider tries again.

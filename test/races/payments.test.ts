@@ -8,9 +8,8 @@ import {
   tally,
   together,
   untilServed,
-  useTestService,
 } from '../support/race.ts';
-import type { Answer, TestService } from '../support/service.ts';
+import { type Answer, type TestService, useTestService } from '../support/service.ts';
 
 const statusesOf = (answers: Answer[]) => answers.map(({ body }) => body.status as string).toSorted();
 

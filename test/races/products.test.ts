@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together, useTestService } from '../support/race.ts';
+import { tally, together } from '../support/race.ts';
+import { useTestService } from '../support/service.ts';
 
 test('20 rounds of 5 parallel PATCHes of different fields: all five edits survive', async () => {
   const service = await useTestService();

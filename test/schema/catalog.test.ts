@@ -1,18 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
 import { migrationsDir } from '../../src/db/paths.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { useSharedDatabase } from '../support/database.ts';
 
-let database: TestDatabase;
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-});
-
-afterAll(() => database.drop());
+const database = useSharedDatabase();
 
 /** Ours: all but the tables that the migrator keeps for itself. */
 const OURS = "n.nspname = 'public' and c.relname not like 'kysely\\_%'";

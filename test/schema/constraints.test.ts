@@ -1,16 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { useSharedDatabase } from '../support/database.ts';
 
-let database: TestDatabase;
+const database = useSharedDatabase();
 
 beforeAll(async () => {
-  database = await createTestDatabase();
   await database.query("insert into products (id, sku, name, price, on_hand) values (1, 'P', 'P', 1, 10)");
   await database.query('insert into orders (id, total) values (1, 1), (2, 1)');
 });
-
-afterAll(() => database.drop());
 
 /** The name of the constraint that refuses a statement, or its SQLSTATE when none does. */
 async function refusedBy(text: string): Promise<string> {

@@ -1,29 +1,25 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
 import { tamper } from '../support/audits.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { letTimePass, sweep } from '../support/expiry.ts';
-import { useTestService } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService, useTestService } from '../support/service.ts';
 
 /* What the log, the ledger and the steps of orders promise to those who read them years later. */
 
-let service: TestService;
-let database: TestDatabase;
+const service = useSharedService();
 let orderId: number;
+
 beforeAll(async () => {
-  service = await startTestService();
-  ({ database } = service);
   const { id } = await service.createProduct();
   ({ id: orderId } = await service.placeOrder(id, 1));
   await service.pay({ event_type: 'payment.succeeded', order_id: orderId, event_id: 'paid' });
   await service.call('DELETE', `/products/${(await service.createProduct({ sku: 'GONE' })).id}`);
 });
-afterAll(() => service.close());
 
 const FACTS = ['identity', 'outcome', 'reason', 'new_status', 'amount', 'raw_body', 'received_at', 'actor'];
 const PLACED = ['id', 'total', 'customer_email', 'expires_at', 'created_at'];
@@ -43,17 +39,19 @@ test.each([
   'delete from payment_events',
   'truncate payment_events cascade',
 ])('%s is refused, whatever the role', async (statement) => {
-  await expect(database.query(statement)).rejects.toMatchObject({ code: '23001' });
+  await expect(service.database.query(statement)).rejects.toMatchObject({ code: '23001' });
 });
 
 test('the deliveries of a payment event are counted, and orders change their states', async () => {
-  await database.query('update payment_events set deliveries = deliveries + 1, last_delivered_at = now()');
-  await database.query('update orders set refund_due = refund_due, version = version');
-  expect(await database.query('select deliveries from payment_events')).toEqual([{ deliveries: 2 }]);
+  await service.database.query(
+    'update payment_events set deliveries = deliveries + 1, last_delivered_at = now()',
+  );
+  await service.database.query('update orders set refund_due = refund_due, version = version');
+  expect(await service.database.query('select deliveries from payment_events')).toEqual([{ deliveries: 2 }]);
 });
 
 test('every column of payment_events but the count of deliveries is guarded', async () => {
-  const columns = await database.query<{ name: string }>(`
+  const columns = await service.database.query<{ name: string }>(`
     select attname as name from pg_attribute
      where attrelid = 'payment_events'::regclass and attnum > 0 and not attisdropped
        and not exists (select from pg_trigger
@@ -62,7 +60,7 @@ test('every column of payment_events but the count of deliveries is guarded', as
 });
 
 test('the columns that an order.created payload is built from are all guarded', async () => {
-  const [answer] = await database.query<{ free: string[] }>(`
+  const [answer] = await service.database.query<{ free: string[] }>(`
     select array_agg(attname::text order by attname) as free from pg_attribute
      where attrelid = 'orders'::regclass and attnum > 0 and not attisdropped
        and not exists (select from pg_trigger
@@ -74,12 +72,12 @@ test('the columns that an order.created payload is built from are all guarded', 
 test('traceparent is null or a W3C one', async () => {
   const text = `insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, payload, traceparent)
     values ('order.paid', 'order', $1, 2, 'test', '{}', $2)`;
-  await database.query(text, [900_001, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01']);
-  await expect(database.query(text, [900_002, 'no'])).rejects.toThrow('events_traceparent_format');
+  await service.database.query(text, [900_001, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01']);
+  await expect(service.database.query(text, [900_002, 'no'])).rejects.toThrow('events_traceparent_format');
 });
 
 test('nothing notifies: NOTIFY would take a lock of the whole cluster when an order commits', async () => {
-  const functions = await database.query(`
+  const functions = await service.database.query(`
     select proname from pg_proc where pronamespace = 'public'::regnamespace and prosrc ~* 'notify'`);
   expect(functions).toEqual([]);
   const files = readdirSync('src', { recursive: true }).map(String);
@@ -92,34 +90,34 @@ test('nothing notifies: NOTIFY would take a lock of the whole cluster when an or
 
 test('retention deletes old events alone, at most as many as asked, and keeps a week whatever is asked', async () => {
   await tamper(
-    database,
+    service.database,
     "update events set occurred_at = now() - interval '8 days' where type like 'product.%'",
   );
   const deleteOld = async (atMost: number) => {
-    const [row] = await database.query<{ deleted: string }>(
+    const [row] = await service.database.query<{ deleted: string }>(
       'select delete_old_events(now(), $1) as deleted',
       [atMost],
     );
     return Number(row?.deleted);
   };
   expect([await deleteOld(1), await deleteOld(10), await deleteOld(10)]).toEqual([1, 2, 0]);
-  const left = await database.query("select from events where type like 'product.%'");
+  const left = await service.database.query("select from events where type like 'product.%'");
   expect(left).toEqual([]);
   // The permission ended with the call, also within its transaction.
-  await expect(database.query('delete from events')).rejects.toMatchObject({ code: '23001' });
+  await expect(service.database.query('delete from events')).rejects.toMatchObject({ code: '23001' });
   const text = 'begin; select delete_old_events(now(), 1); delete from events; commit';
-  await expect(database.query(text)).rejects.toMatchObject({ code: '23001' });
-  await database.query('rollback').catch(() => undefined);
+  await expect(service.database.query(text)).rejects.toMatchObject({ code: '23001' });
+  await service.database.query('rollback').catch(() => undefined);
 });
 
 test('a setting alone does not let another role delete events', async () => {
   const role = `oi_test_role_${process.pid}`;
-  await database.query(`create role ${role}; grant select, delete on events to ${role}`);
+  await service.database.query(`create role ${role}; grant select, delete on events to ${role}`);
   const text = `begin; set local role ${role}; set local orders_inventory.retention = 'events';
                 delete from events; commit`;
-  await expect(database.query(text)).rejects.toMatchObject({ code: '23001' });
-  await database.query('rollback').catch(() => undefined);
-  await database.query(`revoke all on events from ${role}; drop role ${role}`);
+  await expect(service.database.query(text)).rejects.toMatchObject({ code: '23001' });
+  await service.database.query('rollback').catch(() => undefined);
+  await service.database.query(`revoke all on events from ${role}; drop role ${role}`);
 });
 
 test('with an empty log, histories, late payments and the ledger of a deleted product answer the same', async () => {

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 
 import { type Work, workOf } from '../support/plans.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 /*
  * A million movements over four months, most of them of product 1: nearly everything there is reserved and shipped, and
@@ -11,10 +11,9 @@ const MOVEMENTS = 1_000_000;
 /** The busiest product's movements of two days: so short a period PostgreSQL rather sorts than reads in order. */
 const ROWS_LOOKED_AT_MAX = 20_000;
 
-let service: TestService;
+const service = useSharedService();
 
 beforeAll(async () => {
-  service = await startTestService();
   await service.database.query(`
     insert into products (sku, name, price, on_hand)
     select 'S' || n, 'Product ' || n, 10, 1000000000 from generate_series(1, 1000) n`);
@@ -34,8 +33,6 @@ beforeAll(async () => {
   // As autovacuum does, a minute after a range of pages is full.
   await service.database.query("select brin_summarize_new_values('stock_movements_time_idx')");
 }, 120_000);
-
-afterAll(() => service.close());
 
 const filters = [
   '',

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 
 import { workOf } from '../support/plans.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 /*
  * A million payment events over a year, one of a hundred a review, and as many refused deliveries as are ever kept: the
@@ -11,11 +11,10 @@ const EVENTS = 1_000_000;
 /** A day on either side of a period may be looked at (inbox.repository.ts): some 5,500 events here, and all refusals. */
 const ROWS_LOOKED_AT_MAX = 25_000;
 
-let service: TestService;
+const service = useSharedService();
+const query = (text: string) => service.database.query(text);
 
 beforeAll(async () => {
-  service = await startTestService();
-  const query = (text: string) => service.database.query(text);
   await query('insert into orders (id, total) select n, 10 from generate_series(1, 10000) n');
   await query(`
     insert into payment_events (id, identity, event_type, order_id, scheme, outcome, reason, raw_body, actor, received_at)
@@ -41,8 +40,6 @@ beforeAll(async () => {
   // As autovacuum does, a minute after a range of pages is full.
   await query("select brin_summarize_new_values('payment_events_time_idx')");
 }, 120_000);
-
-afterAll(() => service.close());
 
 const inboxFilters = [
   '',

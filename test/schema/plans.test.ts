@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 
 import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
 import { tamper } from '../support/audits.ts';
 import { connectForeign } from '../support/baskets.ts';
 import { type PlanRow, workIn, workOf } from '../support/plans.ts';
 import { observeStatements, type Statement } from '../support/race.ts';
-import { startTestService, type TestService } from '../support/service.ts';
+import { useSharedService } from '../support/service.ts';
 
 /*
  * A million orders over a year, of 10,000 products, most of them long shipped: the shape in which a list without an
@@ -15,10 +15,9 @@ const ORDERS = 1_000_000;
 /** Of a product that every 50th order names, all of 20,000 may be looked at for the few that wait. */
 const ROWS_LOOKED_AT_MAX = 25_000;
 
-let service: TestService;
+const service = useSharedService();
 
 beforeAll(async () => {
-  service = await startTestService();
   await service.database.query(`
     insert into products (sku, name, price, on_hand)
     select 'S' || n, 'Product ' || n, 10, 1000000000 from generate_series(1, 10000) n`);
@@ -46,8 +45,6 @@ beforeAll(async () => {
   // As autovacuum does, a minute after a range of pages is full.
   await service.database.query("select brin_summarize_new_values('orders_time_idx')");
 }, 120_000);
-
-afterAll(() => service.close());
 
 const filters = [
   '',

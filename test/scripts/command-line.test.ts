@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { freePort } from '../../scripts/support/children.ts';
-import { startTestService, type TestService, WEBHOOK_SECRET } from '../support/service.ts';
+import { useSharedService, WEBHOOK_SECRET } from '../support/service.ts';
 
 const SCRIPTS = path.resolve(import.meta.dirname, '..', '..', 'scripts');
 const TSX = import.meta.resolve('tsx');
@@ -128,18 +128,14 @@ describe('scripts and a .env file with 2 addresses where nothing listens', () =>
 });
 
 describe('scripts and 1 service that listens', () => {
-  let service: TestService;
+  const service = useSharedService();
   let folder: string;
 
   beforeAll(async () => {
-    service = await startTestService();
     const address = await service.app.listen({ host: '127.0.0.1', port: 0 });
     folder = await folderWith({ PORT: new URL(address).port, WEBHOOK_SECRET });
   });
-  afterAll(async () => {
-    await service.close();
-    await rm(folder, { recursive: true });
-  });
+  afterAll(() => rm(folder, { recursive: true }));
 
   test.each([{ args: [] }, { args: ['--amount', '5'] }])(
     'pay --order 999 $args of 0 orders',

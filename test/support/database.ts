@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
 import pg from 'pg';
-import { inject, onTestFinished } from 'vitest';
+import { beforeAll, inject, onTestFinished } from 'vitest';
 
 export interface TestDatabase {
   /** As a service reaches it: directly, or through PgBouncer where a whole project of tests does so. */
@@ -39,6 +39,16 @@ function throughPgbouncer(database: URL): string {
   const url = new URL(inject('pgbouncerUrl'));
   url.pathname = database.pathname;
   return url.href;
+}
+
+/** A database for all tests of the file that calls this. Only hooks and tests can use it: a hook sets its members. */
+export function useSharedDatabase(): TestDatabase {
+  const database = {} as TestDatabase;
+  beforeAll(async () => {
+    Object.assign(database, await createTestDatabase());
+    return () => database.drop();
+  });
+  return database;
 }
 
 /** A database for one test, dropped when it ends. */

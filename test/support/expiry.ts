@@ -1,7 +1,6 @@
 import { sweepOverdueOrders } from '../../src/orders/expiry/expiry.service.ts';
 import { tamper } from './audits.ts';
-import { useTestService } from './race.ts';
-import type { TestService, TestServiceOptions } from './service.ts';
+import { type TestService, type TestServiceOptions, useTestService } from './service.ts';
 
 /** A service whose orders expire after a quarter of an hour; no sweep runs but when a test calls it. */
 export function useExpiringService(options: TestServiceOptions = {}): Promise<TestService> {

@@ -4,8 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { onTestFinished } from 'vitest';
 
 import { type TestDatabase, useTestDatabase } from './database.ts';
-import { useTestService } from './race.ts';
-import type { TestService, TestServiceOptions } from './service.ts';
+import { type TestService, type TestServiceOptions, useTestService } from './service.ts';
 
 /**
  * What becomes of a connection at a statement: cut when PostgreSQL has been sent it but nothing has come back; cut

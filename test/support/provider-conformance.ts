@@ -7,8 +7,8 @@ import type { Provider, SignedMessage } from '../../src/inbound/provider.ts';
 import { AppError } from '../../src/lib/errors.ts';
 import { nextOrderId } from './inbox.ts';
 import { expectStockAddsUp } from './invariants.ts';
+import { useTestService } from './service.ts';
 import './problems.ts';
-import { useTestService } from './race.ts';
 
 /** The part of a provider that only its own documentation knows. */
 export interface ProviderSample {

@@ -1,16 +1,9 @@
 import { Client } from 'pg';
 import { expect, onTestFinished } from 'vitest';
 
-import { type Answer, startTestService, type TestService, type TestServiceOptions } from './service.ts';
+import type { Answer, TestService } from './service.ts';
 
 export { together } from '../../scripts/support/together.ts';
-
-/** A service for one test, closed when it ends. */
-export async function useTestService(options: TestServiceOptions = {}): Promise<TestService> {
-  const service = await startTestService(options);
-  onTestFinished(() => service.close());
-  return service;
-}
 
 /** How often each status was answered: `{ 201: 100, 409: 500 }`. */
 export function tally(answers: readonly Answer[]): Record<number, number> {

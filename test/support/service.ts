@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
-import { inject } from 'vitest';
+import { beforeAll, inject, onTestFinished } from 'vitest';
 
 import { buildApp } from '../../src/app.ts';
 import { requireReady } from '../../src/db/connect.ts';
@@ -36,8 +36,28 @@ export interface TestService {
   close(): Promise<void>;
 }
 
+/** A service for one test, closed when it ends. */
+export async function useTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  const service = await startTestService(options);
+  onTestFinished(() => service.close());
+  return service;
+}
+
+/**
+ * A service for all tests of the file or `describe` that calls this, closed after the last of them. Only hooks and tests
+ * can use what it returns: its members are set by a hook that runs before theirs.
+ */
+export function useSharedService(options: TestServiceOptions = {}): TestService {
+  const service = {} as TestService;
+  beforeAll(async () => {
+    Object.assign(service, await startTestService(options));
+    return () => service.close();
+  });
+  return service;
+}
+
 /** @returns in projects of tests that say so, a pair of processes instead, of which nothing within can be reached */
-export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
+async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   if (inject('inProcesses') !== true) return startHere(options);
   const pair = await startServicePair(options);
   // Without app, services and own; whatever asks for them is not for such a project.
