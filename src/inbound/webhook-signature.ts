@@ -6,13 +6,14 @@ import { standardWebhooksKey } from '../lib/signing-key.ts';
  * Signatures of payment webhooks, over the bytes as they arrived: a body that was parsed and written again is another
  * body. Pure, but for the time, which is passed in.
  *
- * Two schemes:
+ * Three schemes:
  * - X-Webhook-Signature: `sha256=<hex>`, `sha256=<base64>` or bare hex, told apart by their shape. The key is the
  *   secret's literal bytes. When the header is present, it alone decides.
  * - Standard Webhooks (standardwebhooks.com): webhook-id, webhook-timestamp and webhook-signature.
+ * - Stripe-Signature: `t=<seconds>,v1=<hex>,…`. The key is the literal bytes of the secret, `whsec_` included.
  */
 
-export const signatureSchemes = ['x-webhook-signature', 'standard-webhooks'] as const;
+export const signatureSchemes = ['x-webhook-signature', 'standard-webhooks', 'stripe-signature'] as const;
 export type SignatureScheme = (typeof signatureSchemes)[number];
 /** `stale`: signed by the provider, but at a time that is too far from now. */
 export type SignatureVerdict = SignatureScheme | 'missing' | 'invalid' | 'stale';
@@ -27,13 +28,14 @@ export interface SignatureHeaders {
 /** Both ways, as the Standard Webhooks specification recommends: bounds the life of a captured request. */
 const TOLERANCE_SECONDS = 300;
 
-/** Room for eighty signatures; a provider sends one, and two while it rotates its secret. */
+/** Room for fifty signatures and more; a provider sends one, and two while it rotates its secret. */
 const SIGNATURE_HEADER_MAX_LENGTH = 4096;
 
 /** It becomes the event's identity, so it is held to what an index row can take. */
 const WEBHOOK_ID = /^[\x21-\x7e]{1,255}$/;
 const UNIX_SECONDS = /^\d{1,12}$/;
 const HEX_DIGEST = /^[0-9a-f]{64}$/i;
+const STRIPE_DIGEST = /^[0-9a-f]{64}$/;
 /** 32 bytes: 43 characters and one of padding, and the last character carries only four bits. */
 const BASE64_DIGEST = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 
@@ -85,6 +87,35 @@ function verifyStandard(header: string, signed: Buffer, keys: readonly Buffer[])
     const claimed = Buffer.from(digest, 'base64');
     return expected.some((candidate) => sameDigest(claimed, candidate));
   });
+}
+
+/**
+ * A Stripe-Signature header, as Stripe's own library judges it, and never more mildly: the digest is over `t.body`; the
+ * last `t` counts, and any of the `v1`, of which there are two while a secret is rolled. Other versions are ignored, `v0`
+ * among them, which is made for test events alone.
+ */
+export function verifyStripeSignature(
+  header: string | undefined,
+  body: Buffer,
+  secrets: readonly string[],
+  nowMs: number,
+): SignatureVerdict {
+  if (header === undefined || header === '') return 'missing';
+  if (header.length > SIGNATURE_HEADER_MAX_LENGTH) return 'invalid';
+  const items = header.split(',').map((item) => item.split('='));
+  const timestamp = items.findLast(([name]) => name === 't')?.[1] ?? '';
+  if (!UNIX_SECONDS.test(timestamp)) return 'invalid';
+  const signed = Buffer.concat([Buffer.from(`${timestamp}.`), body]);
+  // With an empty key, anybody could sign.
+  const expected = secrets.filter((secret) => secret !== '').map((secret) => hmac(secret, signed));
+  const isSigned = items.some(([name, digest = '']) => {
+    if (name !== 'v1' || !STRIPE_DIGEST.test(digest)) return false;
+    const claimed = Buffer.from(digest, 'hex');
+    return expected.some((candidate) => sameDigest(claimed, candidate));
+  });
+  if (!isSigned) return 'invalid';
+  // The signature comes first: only Stripe can have a delivery called stale instead of forged.
+  return isFresh(timestamp, nowMs) ? 'stripe-signature' : 'stale';
 }
 
 function isFresh(timestamp: string, nowMs: number): boolean {

@@ -1,6 +1,8 @@
 import { createGenericProvider } from '../../src/inbound/providers/generic.ts';
-import { describeProvider, type SampleEvent } from '../support/provider-conformance.ts';
+import { createStripeProvider } from '../../src/inbound/providers/stripe.ts';
+import { describeProvider, describeReading, type SampleEvent } from '../support/provider-conformance.ts';
 import { signPayload } from '../support/service.ts';
+import { charge, paymentIntent, stripeEvent, stripeHeaders } from '../support/stripe.ts';
 import { standardHeaders } from '../support/webhooks.ts';
 
 const secrets = ['the-current-secret-of-24-bytes', 'the-former-secret-of-24-bytes'] as const;
@@ -29,3 +31,25 @@ describeProvider({
   write,
   signsTime: true,
 });
+
+describeReading({
+  provider: createStripeProvider({ secrets, livemode: false }),
+  secrets,
+  sign: stripeHeaders,
+  write: writeStripe,
+  signsTime: true,
+});
+
+function writeStripe({ type, orderId, eventId, amountCents: amount }: SampleEvent): string {
+  const money = { amount, orderId, intent: `pi_${orderId}` };
+  if (type === 'payment.succeeded') {
+    return stripeEvent('payment_intent.succeeded', paymentIntent(money), { id: eventId });
+  }
+  if (type === 'payment.failed') {
+    return stripeEvent('payment_intent.canceled', paymentIntent(money, 'canceled'), { id: eventId });
+  }
+  if (type === 'payment.refunded') {
+    return stripeEvent('charge.refunded', charge({ ...money, refunded: amount }), { id: eventId });
+  }
+  return stripeEvent('customer.created', { id: 'cus_NffrFeUfNV2Hib', object: 'customer' }, { id: eventId });
+}

@@ -31,7 +31,12 @@ export interface SampleEvent {
 }
 
 /** Every promise about inbound deliveries that must hold whichever provider sends them. */
-export function describeProvider({ provider, secrets, sign, write, signsTime }: ProviderSample): void {
+export function describeProvider(sample: ProviderSample): void {
+  describeReading(sample);
+  describeRoute(sample);
+}
+
+export function describeReading({ provider, secrets, sign, write, signsTime }: ProviderSample): void {
   const now = Date.parse('2026-01-02T03:04:05Z');
   const paid: SampleEvent = { type: 'payment.succeeded', orderId: 1, eventId: 'e1', amountCents: 1000 };
   const verify = (headers: IncomingHttpHeaders, body: string | Buffer, at = now) =>
@@ -126,8 +131,6 @@ export function describeProvider({ provider, secrets, sign, write, signsTime }: 
       );
     });
   });
-
-  describeRoute({ provider, secrets, sign, write, signsTime });
 }
 
 function describeRoute({ provider, secrets, sign, write }: ProviderSample): void {

@@ -9,6 +9,7 @@ import { validationFailed } from '../../lib/errors.ts';
 import { toCents } from '../../lib/money.ts';
 import type { PaymentEvent } from '../../payments/payment-event.ts';
 import { isPaymentEventType, paymentEventTypes } from '../../payments/payment-rules.ts';
+import { isObject, isText, membersOf } from '../payload.ts';
 import type { Description, Provider, SignedMessage, Unverified } from '../provider.ts';
 import { PaymentWebhookResult } from '../webhook.schemas.ts';
 import { eventIdentity, verifySignature } from '../webhook-signature.ts';
@@ -118,14 +119,13 @@ const DECIDING_NUMBERS = new Set(['/amount', '/order_id']);
 /** @throws AppError malformed_request, or validation_failed for an amount or an order that the parser has rounded */
 function parsePayment(rawBody: Buffer): unknown {
   const { value, rounded } = readJson(rawBody);
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const members: Record<string, unknown> = { ...value };
-  const { event_type } = members;
+  if (!isObject(value)) return value;
+  const { event_type } = value;
   const isUsed = typeof event_type !== 'string' || isPaymentEventType(event_type);
-  if (!isUsed) return withoutUnused(members);
+  if (!isUsed) return withoutUnused(value);
   const deciding = rounded.filter((pointer) => DECIDING_NUMBERS.has(pointer));
   if (deciding.length > 0) throw validationFailed(deciding.map(roundedNumber));
-  return withoutUnrecorded(members);
+  return withoutUnrecorded(value);
 }
 
 /**
@@ -175,8 +175,7 @@ function toPaymentEvent(
 }
 
 function describePayment(body: unknown, { rawBody, webhookId }: SignedMessage): Description {
-  const members: Record<string, unknown> = typeof body === 'object' && body !== null ? { ...body } : {};
-  const { event_id, event_type, order_id } = members;
+  const { event_id, event_type, order_id } = membersOf(body);
   return {
     identity: eventIdentity(isText(event_id, 255) ? event_id : undefined, webhookId, rawBody),
     eventType: isText(event_type, 100) ? event_type : null,
@@ -186,10 +185,4 @@ function describePayment(body: unknown, { rawBody, webhookId }: SignedMessage): 
 
 function isId(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) > 0;
-}
-
-/** As the schema has it: 1 to so many code points, without NUL and lone surrogates. */
-function isText(value: unknown, maxLength: number): value is string {
-  if (typeof value !== 'string' || value === '') return false;
-  return !value.includes('\0') && !/\p{Surrogate}/u.test(value) && Array.from(value).length <= maxLength;
 }
