@@ -149,6 +149,7 @@ const config = {
           '^src/payments/payment-exception\\.ts$',
           '^src/inbound/webhook-signature\\.ts$',
           '^src/inbound/inbox\\.ts$',
+          '^src/outbound/(address-guard|delivery-rules)\\.ts$',
           '^src/inbound/providers/',
           '^src/idempotency/fingerprint\\.ts$',
           '^src/inventory/stock-book\\.ts$',
