@@ -1,13 +1,15 @@
 import type { Database } from './db/database.ts';
 import { createIdReader } from './db/id-reader.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
+import { createEventReader } from './events/feed.service.ts';
 import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { observeBatches } from './lib/metrics.ts';
 import type { Metrics } from './metrics.ts';
 import { createRoomMaker } from './orders/expiry/expiry.service.ts';
 import { createOrderPlacer } from './orders/placing/order-placer.ts';
-import { findReadyOrders } from './orders/order.repository.ts';
+import { orderCreated } from './orders/order.events.ts';
+import { findPlacedOrders, findReadyOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
 import { showFailed } from './inbound/inbox-gauges.ts';
 import { createInboxService } from './inbound/inbox.service.ts';
@@ -69,6 +71,7 @@ export function createServices(dependencies: Dependencies) {
     audits,
     inbox,
     exceptions: createPaymentExceptionService({ db, lists, reads }),
+    readEvents: createEventReader({ [orderCreated.type]: findPlacedOrders }),
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
       await Promise.all([

@@ -68,6 +68,31 @@ export async function findReadyOrders(db: Db, ids: readonly number[]): Promise<R
   return rows.map((row) => ({ id: row.id, ...toReadyAnswer(rowToOrder(row)) }));
 }
 
+/**
+ * Payloads of `order.created`, by the ids of orders: what an order was when it was placed. Of its row, only columns that
+ * never change are read (`orders_as_placed`).
+ */
+export async function findPlacedOrders(
+  db: Db,
+  ids: readonly number[],
+): Promise<Map<number, { order: Order }>> {
+  const { rows } = await db.executeQuery<OrderRow>(CompiledQuery.raw(ORDERS_BY_ID, [plainArray(ids)]));
+  return new Map(
+    rows.map((row) => [
+      row.id,
+      {
+        order: rowToOrder({
+          ...row,
+          status: 'PENDING',
+          refund_due: false,
+          version: 1,
+          updated_at: row.created_at,
+        }),
+      },
+    ]),
+  );
+}
+
 /** The text that Kysely would build anew for every read. */
 const ORDERS_BY_ID = `
   select ${orderColumns.join(', ')}, ${ITEMS} as items
