@@ -24,7 +24,7 @@ export async function applyBroken(
 ): Promise<object> {
   const event = request.body as EventBody;
   const { event_type: cause, order_id: orderId } = event;
-  const known = await pool.query('select from payment_events where identity = $1', [identityOf(event)]);
+  const known = await pool.query('select from inbound_deliveries where identity = $1', [identityOf(event)]);
   if (known.rowCount !== 0) return { status: 'already_processed', order_id: orderId };
   const found = await pool.query<{ status: string }>('select status from orders where id = $1', [orderId]);
   const pending = found.rows[0]?.status === 'PENDING';
@@ -49,7 +49,7 @@ function identityOf({ event_id: eventId }: EventBody): string {
 /** @returns whether the event is new */
 async function remember(client: pg.PoolClient, event: EventBody): Promise<boolean> {
   const { rowCount } = await client.query(
-    `insert into payment_events (identity, event_type, order_id, scheme, outcome, raw_body, actor)
+    `insert into inbound_deliveries (identity, event_type, order_id, scheme, outcome, raw_body, actor)
      values ($1, $2, $3, 'x-webhook-signature', 'processed', '', 'broken') on conflict do nothing`,
     [identityOf(event), event.event_type, event.order_id],
   );

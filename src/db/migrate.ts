@@ -87,7 +87,7 @@ async function listExecuted(db: Db): Promise<string[]> {
 }
 
 /** The sequences that statements draw ids from by name, for which their role needs a right of its own. */
-const NAMED_SEQUENCES = ['orders_id_seq', 'payment_events_id_seq'];
+const NAMED_SEQUENCES = ['orders_id_seq', 'inbound_deliveries_id_seq'];
 
 export interface ReadinessFacts {
   executed: string[];

@@ -93,7 +93,7 @@ const UNAVAILABLE_STATES = new Set([
 ]);
 
 /** Unique constraints that let one of several transactions through. */
-const GATES = new Set(['idempotency_keys_pkey', 'payment_events_identity_key']);
+const GATES = new Set(['idempotency_keys_pkey', 'inbound_deliveries_identity_key']);
 
 const RETRYABLE_STATES = new Set(['40001', '40P01']);
 

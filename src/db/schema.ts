@@ -74,6 +74,29 @@ export interface IdempotencyKeys {
   status: number | null;
 }
 
+export interface InboundDeliveries {
+  actor: string | null;
+  amount: Numeric | null;
+  body_bytes: number | null;
+  deliveries: Generated<number>;
+  detail: string | null;
+  event_type: string | null;
+  id: Generated<number>;
+  identity: string;
+  last_delivered_at: string | null;
+  new_status: string | null;
+  order_id: number | null;
+  outcome: string;
+  payment_method: string | null;
+  raw_body: Buffer;
+  reason: string | null;
+  received_at: Generated<string>;
+  request_id: string | null;
+  scheme: string | null;
+  unsigned_event_id: string | null;
+  verdict: Generated<string>;
+}
+
 export interface OrderItems {
   order_id: number;
   position: number;
@@ -107,26 +130,6 @@ export interface OrderSteps {
   request_id: string | null;
   to_status: string;
   version: number;
-}
-
-export interface PaymentEvents {
-  actor: string;
-  amount: Numeric | null;
-  deliveries: Generated<number>;
-  event_type: string;
-  id: Generated<number>;
-  identity: string;
-  last_delivered_at: string | null;
-  new_status: string | null;
-  order_id: number | null;
-  outcome: string;
-  payment_method: string | null;
-  raw_body: Buffer;
-  reason: string | null;
-  received_at: Generated<string>;
-  request_id: string | null;
-  scheme: string;
-  unsigned_event_id: string | null;
 }
 
 export interface PaymentExceptions {
@@ -174,36 +177,17 @@ export interface StockMovements {
   reserved_after: number;
 }
 
-export interface WebhookRefusals {
-  body_bytes: number;
-  deliveries: Generated<number>;
-  detail: string;
-  event_type: string | null;
-  id: Generated<number>;
-  identity: string;
-  last_delivered_at: string;
-  order_id: number | null;
-  raw_body: Buffer;
-  reason: string;
-  received_at: string;
-  request_id: string;
-  scheme: string | null;
-  unsigned_event_id: string | null;
-  verdict: string;
-}
-
 export interface DB {
   deleted_products: DeletedProducts;
   event_epochs: EventEpochs;
   event_feed: EventFeed;
   events: Events;
   idempotency_keys: IdempotencyKeys;
+  inbound_deliveries: InboundDeliveries;
   order_items: OrderItems;
   order_steps: OrderSteps;
   orders: Orders;
-  payment_events: PaymentEvents;
   payment_exceptions: PaymentExceptions;
   products: Products;
   stock_movements: StockMovements;
-  webhook_refusals: WebhookRefusals;
 }

@@ -2,7 +2,7 @@ import { Gauge, type Registry } from 'prom-client';
 
 import type { Db } from '../db/types.ts';
 import { createReading } from '../lib/reading.ts';
-import { countFailed } from './webhook-refusal.repository.ts';
+import { countFailed } from './inbound-delivery.repository.ts';
 
 /** A scrape waits no longer for the database; Prometheus itself gives up after 10 s, and then has no metric at all. */
 const PATIENCE_MS = 1000;

@@ -2,7 +2,7 @@ import { toAppError } from '../db/pg-errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { InboxMetrics } from './inbox.metrics.ts';
 import { type Refusal, UNVERIFIED_BODY_BYTES } from './inbox.ts';
-import type { CountedRefusal } from './webhook-refusal.repository.ts';
+import type { CountedRefusal } from './inbound-delivery.repository.ts';
 
 /*
  * Remembers deliveries that had no effect, behind the back of their answers: no answer ever waits for it, and none fails

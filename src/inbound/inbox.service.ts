@@ -19,7 +19,7 @@ import {
   type StoredRefusal,
   updateRefusalReason,
   writeRefusals,
-} from './webhook-refusal.repository.ts';
+} from './inbound-delivery.repository.ts';
 import { type SignatureScheme, webhookIdOf } from './webhook-signature.ts';
 
 /**
@@ -98,7 +98,7 @@ export function createInboxService(dependencies: InboxServiceDependencies) {
     ): Promise<PaymentResult> {
       await recorder.flush();
       const delivery = await findRefusal(reads, id);
-      if (delivery === undefined || delivery.verdict !== 'valid') return notFailed(reads, id);
+      if (delivery === undefined || delivery.outcome !== 'failed') return notFailed(reads, id);
       try {
         const result = await payments.apply(read(toSigned(delivery)), caller);
         // It became the event, unless the event is known under an identity that only today's reading gives it.
@@ -117,7 +117,7 @@ export function createInboxService(dependencies: InboxServiceDependencies) {
 function toSigned({ identity, scheme, unsignedEventId, rawBody }: StoredRefusal): SignedMessage {
   return {
     rawBody,
-    // webhook_refusals_scheme_given and webhook_refusals_scheme_known: a valid one has one of them.
+    // inbound_deliveries_scheme_given and inbound_deliveries_scheme_known: a failed one has one of them.
     scheme: scheme as SignatureScheme,
     webhookId: webhookIdOf(identity),
     unsignedEventId: unsignedEventId ?? undefined,

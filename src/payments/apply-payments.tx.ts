@@ -15,10 +15,11 @@ import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 import { insertPaymentExceptions, type KeptRefund } from './payment-exception.repository.ts';
 import { reviewRequired } from './payment.events.ts';
 import {
+  acceptFailedEvents,
   countRepeats,
-  findPaymentEvents,
   insertPaymentEvents,
   type KnownPaymentEvent,
+  lockKnown,
 } from './payment.repository.ts';
 import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
 
@@ -44,6 +45,8 @@ interface Accepted extends ReceivedEvent {
   steps: OrderStatus[];
   /** The order expires before the event can do anything to it. */
   expires: boolean;
+  /** It failed before, so that its row is there. */
+  hasFailed: boolean;
 }
 
 export type ApplyResult = (PaymentResult & { expired?: true }) | AppError;
@@ -55,7 +58,7 @@ export async function applyPayments(tx: Tx, received: readonly ReceivedEvent[]):
     received.flatMap(({ event }) => event.orderId ?? []),
   );
   // Read after the locks were granted: whatever was applied to these orders before is seen.
-  const known = await findPaymentEvents(
+  const known = await lockKnown(
     tx,
     received.map(({ event }) => event.identity),
   );
@@ -65,7 +68,7 @@ export async function applyPayments(tx: Tx, received: readonly ReceivedEvent[]):
   const results = received.map((one): ApplyResult => {
     const { identity, orderId } = one.event;
     const before = known.get(identity);
-    if (before !== undefined) {
+    if (before !== undefined && before.outcome !== 'failed') {
       if (!one.event.replayed) repeated.push(identity);
       return alreadyProcessed(before);
     }
@@ -76,19 +79,11 @@ export async function applyPayments(tx: Tx, received: readonly ReceivedEvent[]):
     known.set(identity, { orderId, outcome: decision.outcome });
     const steps = decision.outcome === 'processed' ? [decision.to] : [];
     const expires = expiry === 'overdue' && isPaymentEventType(one.event.type);
-    accepted.set(identity, { ...one, order, decision, steps, expires });
+    accepted.set(identity, { ...one, order, decision, steps, expires, hasFailed: before !== undefined });
     return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
   });
-  // Events before refusals, as writeRefusals locks them; those that are new here are nobody else's yet.
-  await countRepeats(
-    tx,
-    repeated.filter((identity) => !accepted.has(identity)),
-  );
   const paid = await writeAccepted(tx, [...accepted.values()]);
-  await countRepeats(
-    tx,
-    repeated.filter((identity) => accepted.has(identity)),
-  );
+  await countRepeats(tx, repeated);
   return results.map((result) => {
     const order =
       result instanceof AppError || result.status !== 'processed' ? undefined : paid.get(result.order_id);
@@ -100,8 +95,8 @@ export async function applyPayments(tx: Tx, received: readonly ReceivedEvent[]):
 
 /** One more inbound delivery of an event; undefined when the event is not known. */
 export async function repeatPayment(tx: Tx, identity: string): Promise<PaymentResult | undefined> {
-  const known = (await findPaymentEvents(tx, [identity])).get(identity);
-  if (known === undefined) return undefined;
+  const known = (await lockKnown(tx, [identity])).get(identity);
+  if (known === undefined || known.outcome === 'failed') return undefined;
   await countRepeats(tx, [identity]);
   return alreadyProcessed(known);
 }
@@ -146,16 +141,7 @@ function toResult(decision: PaymentDecision, orderId: number | null): PaymentRes
 /** @returns the orders that were moved, by their ids */
 async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map<number, Order>> {
   const keptRefunds = await cancelByKeptRefunds(tx, accepted);
-  const eventIds = await insertPaymentEvents(
-    tx,
-    accepted.map(({ event, caller, decision, steps }) => ({
-      event,
-      caller,
-      outcome: decision.outcome,
-      reason: decision.outcome === 'processed' ? null : decision.reason,
-      newStatus: steps.at(-1) ?? null,
-    })),
-  );
+  const eventIds = await storeEvents(tx, accepted);
   const moved = await applyTransitions(
     tx,
     accepted.flatMap(({ event, order, steps, expires, caller }) => {
@@ -172,6 +158,27 @@ async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map
     await settleKeptRefunds(tx, kept, caller);
   }
   return new Map(moved.map((order) => [order.id, order]));
+}
+
+/** @returns the ids of the events' rows by their identities */
+async function storeEvents(tx: Tx, accepted: readonly Accepted[]): Promise<Map<string, number>> {
+  const rows = accepted.map(({ event, caller, decision, steps, hasFailed }) => ({
+    event,
+    caller,
+    outcome: decision.outcome,
+    reason: decision.outcome === 'processed' ? null : decision.reason,
+    newStatus: steps.at(-1) ?? null,
+    hasFailed,
+  }));
+  const ids = await acceptFailedEvents(
+    tx,
+    rows.filter(({ hasFailed }) => hasFailed),
+  );
+  const inserted = await insertPaymentEvents(
+    tx,
+    rows.filter(({ hasFailed }) => !hasFailed),
+  );
+  return new Map([...ids, ...inserted]);
 }
 
 /** A refund that was kept cancels as soon as its payment has come. */

@@ -27,11 +27,11 @@ test('after the clock went back and forth, every period of orders, movements and
     [id],
   );
   await database.query(
-    `insert into payment_events (id, identity, event_type, scheme, outcome, raw_body, actor, received_at)
+    `insert into inbound_deliveries (id, identity, event_type, scheme, outcome, raw_body, actor, received_at)
      select 1000 + n, 'event:' || n, 'payment.succeeded', 'standard-webhooks', 'processed', '{}', 'test', ${AT}
        from generate_series(1, 1000) n`,
   );
-  const summarized = ['orders_time_idx', 'stock_movements_time_idx', 'payment_events_time_idx'];
+  const summarized = ['orders_time_idx', 'stock_movements_time_idx', 'inbound_deliveries_time_idx'];
   for (const index of summarized) await database.query(`select brin_summarize_new_values('${index}')`);
 
   const bounds = [
@@ -43,7 +43,7 @@ test('after the clock went back and forth, every period of orders, movements and
   const lists = [
     ['/orders', 'created', 'orders', 'created_at'],
     [`/products/${id}/stock-movements`, 'created', 'stock_movements', 'created_at'],
-    ['/webhooks/inbox', 'received', 'payment_events', 'received_at'],
+    ['/webhooks/inbox', 'received', 'inbound_deliveries', 'received_at'],
   ] as const;
   for (const [url, prefix, table, column] of lists) {
     for (const from of [undefined, ...bounds]) {

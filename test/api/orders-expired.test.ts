@@ -81,7 +81,7 @@ describe.each([true, false])('an order that was not paid in time, swept: %s', (s
       );
       expect(reviews).toEqual(told.status === 'review' ? [{ reason: 'order_expired' }] : []);
       const [stored] = await service.database.query(
-        'select outcome, new_status from payment_events where order_id = $1',
+        'select outcome, new_status from inbound_deliveries where order_id = $1',
         [id],
       );
       expect(stored).toEqual({ outcome: told.status, new_status: null });

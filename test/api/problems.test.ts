@@ -80,9 +80,11 @@ describe('X-Request-ID', () => {
       { type: 'order.paid', request_id: 'r4' },
       { type: 'order.canceled', request_id: 'r5' },
     ]);
-    expect(await service.database.query('select request_id from payment_events')).toEqual([
-      { request_id: 'r4' },
-    ]);
+    expect(
+      await service.database.query(
+        "select request_id from inbound_deliveries where verdict = 'valid' and outcome <> 'failed'",
+      ),
+    ).toEqual([{ request_id: 'r4' }]);
   });
 });
 

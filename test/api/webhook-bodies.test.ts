@@ -20,7 +20,7 @@ function sendStandard(payload: string, id: string) {
 
 async function rowCounts() {
   const [counts] = await service.database.query(
-    `select (select count(*) from payment_events) as payments, (select count(*) from payment_exceptions) as exceptions,
+    `select (select count(*) from inbound_deliveries where outcome not in ('failed', 'refused')) as payments, (select count(*) from payment_exceptions) as exceptions,
             (select count(*) from events) as events, (select sum(version) from orders) as versions`,
   );
   return counts;

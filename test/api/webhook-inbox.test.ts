@@ -271,7 +271,7 @@ describe('a long body', () => {
     expect(listed).toMatchObject({ raw_body_bytes: Buffer.byteLength(long), raw_body_truncated: true });
     expect((await service.call('GET', `/webhooks/inbox/${listed.id}`)).body).toEqual(listed);
     const stored = await service.database.query<{ bytes: number }>(
-      'select length(raw_body) as bytes from webhook_refusals where id = $1',
+      'select length(raw_body) as bytes from inbound_deliveries where id = $1',
       [listed.id],
     );
     expect(stored).toEqual([{ bytes: 4096 }]);

@@ -151,7 +151,7 @@ describe('what cannot be replayed', () => {
 
 test('a replay that fails for another reason than before says so in the inbox', async () => {
   const { id, orderId } = await earlyPayment();
-  await service.database.query('update webhook_refusals set reason = $1, detail = $1 where id = $2', [
+  await service.database.query('update inbound_deliveries set reason = $1, detail = $1 where id = $2', [
     'service_unavailable',
     id,
   ]);
@@ -171,9 +171,9 @@ test('a body that an older version refused and this one takes is applied, and le
     order_id: orderId,
   });
   const [row] = await service.database.query<{ id: string }>(
-    `insert into webhook_refusals (verdict, identity, scheme, reason, detail, raw_body, body_bytes, request_id,
+    `insert into inbound_deliveries (outcome, identity, scheme, reason, detail, raw_body, request_id,
                                    received_at, last_delivered_at)
-     values ('valid', 'sha256:old', 'x-webhook-signature', 'validation_failed', 'x', $1, 1, 'r', now(), now())
+     values ('failed', 'sha256:old', 'x-webhook-signature', 'validation_failed', 'x', $1, 'r', now(), now())
      returning id`,
     [body],
   );
@@ -182,7 +182,7 @@ test('a body that an older version refused and this one takes is applied, and le
     outcome: 'processed',
     identity: `event:new_${orderId}`,
   });
-  expect(await service.database.query('select from webhook_refusals where id = $1', [row?.id])).toEqual([]);
+  expect(await service.database.query('select from inbound_deliveries where id = $1', [row?.id])).toEqual([]);
 });
 
 test('a replay takes no body, and a client that always names a content type may still call it', async () => {

@@ -2,13 +2,13 @@ import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 
 import { useProxiedService } from '../support/fault-proxy.ts';
-import { deliverForged, inboxOf, replay } from '../support/inbox.ts';
+import { deliverForged, inboxOf, nextOrderId, replay } from '../support/inbox.ts';
 import { tally, together } from '../support/race.ts';
 import { type TestService, useTestService } from '../support/service.ts';
 
 async function countOf(service: TestService, where: string): Promise<number> {
   const [row] = await service.database.query<{ count: number }>(
-    `select count(*)::int as count from webhook_refusals where ${where}`,
+    `select count(*)::int as count from inbound_deliveries where ${where}`,
   );
   return row?.count ?? 0;
 }
@@ -45,9 +45,10 @@ test('a flood of 1,000 forged deliveries stores 60 of them, then one a second; a
 /** Refusals as they would stand there after a long time; the newest `days` days old, each a second older than the next. */
 function fill(service: TestService, verdict: string, count: number, days: number) {
   return service.database.query(
-    `insert into webhook_refusals (verdict, identity, scheme, reason, detail, raw_body, body_bytes, request_id,
+    `insert into inbound_deliveries (verdict, outcome, identity, scheme, reason, detail, raw_body, request_id,
                                    received_at, last_delivered_at)
-     select $1, $1 || $3 || n, case $1 when 'valid' then 'standard-webhooks' end, 'x', 'x', '', 0, 'r', at, at
+     select $1, case $1 when 'valid' then 'failed' else 'refused' end, $1 || $3 || n,
+            case $1 when 'valid' then 'standard-webhooks' end, 'x', 'x', '', 'r', at, at
        from generate_series(1, $2::int) n,
             lateral (select now() - make_interval(days => $3::int, secs => $2::int - n) as at) t`,
     [verdict, count, days],
@@ -82,24 +83,12 @@ test('560 new failures purge by themselves: no flood between two purges fills th
   expect(await countOf(service, 'true')).toBe(10_460);
 });
 
-test('a failure that a later delivery has made good, both at the same moment, is not shown, and is purged', async () => {
-  const service = await useTestService();
-  const { id } = await service.createProduct();
-  const order = await service.placeOrder(id, 1);
-  await service.pay({ event_type: 'payment.succeeded', order_id: order.id, event_id: 'e' });
-  // What two transactions leave that did not see each other.
-  await fill(service, 'valid', 1, 0);
-  await service.database.query("update webhook_refusals set identity = 'event:e'");
-  expect(await inboxOf(service)).toMatchObject([{ outcome: 'processed', identity: 'event:e' }]);
-  expect(await service.services.inbox.purge()).toBe(1);
-});
-
 /** From now on, storing a refusal waits. @returns what ends that */
 async function holdUpStoring({ database }: TestService): Promise<() => Promise<unknown>> {
   await database.query(`
     create function hang() returns trigger language plpgsql as $$
       begin perform pg_advisory_xact_lock_shared(4711); return new; end $$;
-    create trigger hang before insert on webhook_refusals for each row execute function hang()`);
+    create trigger hang before insert on inbound_deliveries for each row when (new.outcome in ('failed', 'refused')) execute function hang()`);
   const holder = new Client({ connectionString: database.url });
   await holder.connect();
   onTestFinished(() => holder.end());
@@ -121,9 +110,27 @@ test('storing that hangs holds up no answer: neither a refusal nor a payment, an
     await service.pay(event),
   ];
   expect(answers.map(({ status }) => status)).toEqual([404, 403, 422, 200]);
-  expect(await countOf(service, 'true')).toBe(0);
+  expect(await countOf(service, "outcome in ('failed', 'refused')")).toBe(0);
   await release();
-  await expect.poll(() => countOf(service, 'true'), { interval: 5 }).toBe(3);
+  await expect.poll(() => countOf(service, "outcome in ('failed', 'refused')"), { interval: 5 }).toBe(3);
+});
+
+test('a failure that is stored after the event was applied is one more delivery of it, and nothing else', async () => {
+  const service = await useTestService();
+  const { id } = await service.createProduct();
+  const release = await holdUpStoring(service);
+  const event = { event_type: 'payment.succeeded', order_id: await nextOrderId(service), event_id: 'late' };
+  expect((await service.pay(event)).status).toBe(404);
+  await service.placeOrder(id, 1);
+  expect((await service.pay(event)).body).toMatchObject({ status: 'processed' });
+  await release();
+  const inbox = await inboxOf(service);
+  expect(inbox).toMatchObject([
+    { outcome: 'processed', reason: null, identity: 'event:late', deliveries: 2 },
+  ]);
+  expect(inbox).toHaveLength(1);
+  expect((await service.call('GET', '/metrics')).text).toContain('\nwebhook_inbox_failed 0\n');
+  expect(await service.services.inbox.purge()).toBe(0);
 });
 
 test('what fails while the database is away waits in memory, is stored when it is back, and can be replayed', async () => {
@@ -158,7 +165,8 @@ test('a service that stops waits until what it has refused is stored', async () 
   const stopping = other.services.stop().finally(() => {
     stopped = true;
   });
-  for (let trips = 0; trips < 5; trips++) expect(await countOf(service, 'true')).toBe(0);
+  for (let trips = 0; trips < 5; trips++)
+    expect(await countOf(service, "outcome in ('failed', 'refused')")).toBe(0);
   expect(stopped).toBe(false);
   await release();
   await stopping;

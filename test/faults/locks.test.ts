@@ -112,7 +112,7 @@ test('somebody else delivers the same payment event right now: 503 after 1 s, th
   const order = await service.placeOrder(id, 1);
   const foreign = await openForeign(database);
   await foreign.query(
-    `insert into payment_events (identity, event_type, order_id, scheme, outcome, raw_body, actor)
+    `insert into inbound_deliveries (identity, event_type, order_id, scheme, outcome, raw_body, actor)
      values ('event:same', 'payment.succeeded', $1, 'standard-webhooks', 'processed', '', 'test')`,
     [order.id],
   );

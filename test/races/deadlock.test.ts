@@ -132,7 +132,9 @@ test('a batch that counts a repeat and applies what was refused before, against 
   expect((await deliver(paid?.id, 'known')).status).toBe(200);
   const nextId = Math.max(paid?.id ?? 0, blocked?.id ?? 0) + 1;
   expect((await deliver(nextId, 'refused')).status).toBe(404);
-  await expect.poll(() => database.query('select from webhook_refusals')).toHaveLength(1);
+  await expect
+    .poll(() => database.query("select from inbound_deliveries where outcome = 'failed'"))
+    .toHaveLength(1);
   expect((await service.placeOrder(id, 1)).id).toBe(nextId);
 
   // Both lanes wait for an order, so that the two deliveries which come then are one batch.
@@ -143,13 +145,13 @@ test('a batch that counts a repeat and applies what was refused before, against 
   await expect.poll(() => waitingForLock(database), { interval: 5 }).toBe(2);
   const batch = [deliver(nextId, 'refused'), deliver(paid?.id, 'known')];
   await counter.query('begin');
-  await counter.query("select from payment_events where identity = 'event:known' for no key update");
+  await counter.query("select from inbound_deliveries where identity = 'event:known' for no key update");
   await keeper.query('rollback');
   await Promise.all(before);
   await expect.poll(() => waitingForLock(database), { interval: 5 }).toBe(1);
   await counter.query("set local lock_timeout = '200ms'");
   await counter.query(
-    "update webhook_refusals set deliveries = deliveries + 1 where identity = 'event:refused'",
+    "update inbound_deliveries set deliveries = deliveries + 1 where identity = 'event:refused'",
   );
   await counter.query('commit');
   const answers = await Promise.all(batch);

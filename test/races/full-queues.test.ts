@@ -61,6 +61,6 @@ test('2,100 payment events of one tick: 98 find the queue full and get 503 at on
   const [first] = results;
   expect(first).toMatchObject({ status: 'ignored' });
   expect(results.slice(0, 2002)).toEqual(Array(2002).fill(first));
-  const [stored] = await service.database.query('select count(*)::int from payment_events');
+  const [stored] = await service.database.query('select count(*)::int from inbound_deliveries');
   expect(stored).toEqual({ count: 2002 });
 });

@@ -117,7 +117,7 @@ describe.each(Object.entries(FIVES))('%s, in all 120 orders', (_name, five) => {
     expect(await service.database.query(UNTOLD), 'exceptions and their events').toEqual([]);
     expect(await service.database.query(REGRESSIONS), 'paid orders that a failure canceled').toEqual([]);
     const [count] = await service.database.query<{ events: number; orders: number }>(
-      `select (select count(*)::int from payment_events) as events, (select count(*)::int from orders) as orders`,
+      `select (select count(*)::int from inbound_deliveries) as events, (select count(*)::int from orders) as orders`,
     );
     const perOrder = deliveriesAmong(five).length;
     expect(count).toEqual({ events: 360 * perOrder, orders: 360 });
@@ -161,7 +161,7 @@ async function readEnds({ database }: TestService, ids: readonly number[]): Prom
     `select o.id, o.status,
             array(select split_part(substr(p.identity, 7), '-' || o.id, 1) || ' ' || e.reason
                          || case e.status when 'RESOLVED' then ' settled' else '' end
-                    from payment_exceptions e join payment_events p on p.id = e.payment_event_id
+                    from payment_exceptions e join inbound_deliveries p on p.id = e.payment_event_id
                    where e.order_id = o.id) as exceptions,
             array(select type from events where aggregate_type = 'order' and aggregate_id = o.id order by id) as steps
        from orders o where o.id = any($1)`,
@@ -187,10 +187,10 @@ function textOf({ status, outcomes, exceptions, steps }: Story): string {
 const LOST_MONEY = `
   select o.id, p.identity, p.outcome, e.amount
     from orders o
-    join payment_events p on p.order_id = o.id and p.event_type = 'payment.succeeded'
+    join inbound_deliveries p on p.order_id = o.id and p.event_type = 'payment.succeeded'
     left join payment_exceptions e on e.payment_event_id = p.id and e.amount is not distinct from p.amount
    where (p.outcome = 'processed') = (e.id is not null)
-      or (p.outcome = 'processed')::int + (select count(*) from payment_events other
+      or (p.outcome = 'processed')::int + (select count(*) from inbound_deliveries other
             where other.order_id = o.id and other.event_type = p.event_type and other.outcome = 'processed'
               and other.id <> p.id) > 1
       or (p.outcome = 'processed' and not exists (select from events paid

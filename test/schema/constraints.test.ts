@@ -25,13 +25,12 @@ const movement = (kind: string, delta: number, order: number | null, onHand = 10
   'insert into stock_movements (product_id, kind, delta, on_hand_after, reserved_after, order_id, actor) ' +
   `values (1, '${kind}', ${delta}, ${onHand}, ${reserved}, ${order}, 'test')`;
 const paymentEvent = (scheme: string, outcome: string) =>
-  'insert into payment_events (identity, event_type, order_id, scheme, outcome, raw_body, actor) ' +
+  'insert into inbound_deliveries (identity, event_type, order_id, scheme, outcome, raw_body, actor) ' +
   `values ('x', 'payment.succeeded', 1, '${scheme}', '${outcome}', '', 'test')`;
 
 const refusal = (verdict: string, scheme: string) =>
-  `insert into webhook_refusals (verdict, identity, scheme, reason, detail, raw_body, body_bytes, request_id,
-                                 received_at, last_delivered_at)
-   values ('${verdict}', 'x', ${scheme}, '', '', '', 0, '', now(), now())`;
+  `insert into inbound_deliveries (verdict, outcome, identity, scheme, reason, raw_body)
+   values ('${verdict}', case '${verdict}' when 'valid' then 'failed' else 'refused' end, 'r', ${scheme}, '', '')`;
 
 describe('what the database refuses by itself, with the name of the constraint', () => {
   test.each([
@@ -71,12 +70,12 @@ describe('what the database refuses by itself, with the name of the constraint',
     ['stock_movements_after_range', movement('reserved', 1, 1, 10, 11)],
     ['stock_movements_after_range', movement('released', -1, 1, 10, -1)],
     ['stock_movements_on_hand_range', movement('adjusted', 1, null, 1_000_000_001)],
-    ['payment_events_scheme_known', paymentEvent('unsigned', 'processed')],
-    ['payment_events_outcome_known', paymentEvent('standard-webhooks', 'lost')],
-    ['webhook_refusals_verdict_known', refusal('lost', 'null')],
-    ['webhook_refusals_scheme_given', refusal('valid', 'null')],
-    ['webhook_refusals_scheme_given', refusal('forged', "'standard-webhooks'")],
-    ['webhook_refusals_scheme_known', refusal('valid', "'none'")],
+    ['inbound_deliveries_scheme_known', paymentEvent('unsigned', 'processed')],
+    ['inbound_deliveries_outcome_known', paymentEvent('standard-webhooks', 'lost')],
+    ['inbound_deliveries_verdict_known', refusal('lost', 'null')],
+    ['inbound_deliveries_scheme_given', refusal('valid', 'null')],
+    ['inbound_deliveries_scheme_given', refusal('forged', "'standard-webhooks'")],
+    ['inbound_deliveries_scheme_known', refusal('valid', "'none'")],
     [
       'events_aggregate_type_known',
       "insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, payload) values ('t', 'basket', 1, 1, 'test', '{}')",
@@ -121,10 +120,10 @@ test('one identity of a payment event, one key of a caller and one event of a ve
   const change =
     "insert into events (type, aggregate_type, aggregate_id, aggregate_version, actor, payload) values ('order.paid', 'order', 1, 2, 'test', '{}')";
   for (const [statement, constraint] of [
-    [event, 'payment_events_identity_key'],
+    [event, 'inbound_deliveries_identity_key'],
     [key, 'idempotency_keys_pkey'],
     [change, 'events_change_key'],
-    [refusal('valid', "'standard-webhooks'"), 'webhook_refusals_identity_key'],
+    [refusal('valid', "'standard-webhooks'"), 'inbound_deliveries_identity_key'],
   ] as const) {
     await database.query(statement);
     expect(await refusedBy(statement)).toBe(constraint);

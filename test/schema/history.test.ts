@@ -21,7 +21,6 @@ beforeAll(async () => {
   await service.call('DELETE', `/products/${(await service.createProduct({ sku: 'GONE' })).id}`);
 });
 
-const FACTS = ['identity', 'outcome', 'reason', 'new_status', 'amount', 'raw_body', 'received_at', 'actor'];
 const PLACED = ['id', 'total', 'customer_email', 'expires_at', 'created_at'];
 const KEPT = ['events', 'stock_movements', 'order_items', 'order_steps', 'deleted_products', 'event_epochs'];
 
@@ -35,28 +34,57 @@ test.each([
   'update event_epochs set first_id = first_id',
   ...PLACED.map((column) => `update orders set ${column} = ${column}`),
   'truncate orders cascade',
-  ...FACTS.map((column) => `update payment_events set ${column} = ${column}`),
-  'delete from payment_events',
-  'truncate payment_events cascade',
+  'delete from inbound_deliveries',
+  'truncate inbound_deliveries cascade',
 ])('%s is refused, whatever the role', async (statement) => {
   await expect(service.database.query(statement)).rejects.toMatchObject({ code: '23001' });
 });
 
 test('the deliveries of a payment event are counted, and orders change their states', async () => {
   await service.database.query(
-    'update payment_events set deliveries = deliveries + 1, last_delivered_at = now()',
+    'update inbound_deliveries set deliveries = deliveries + 1, last_delivered_at = now()',
   );
   await service.database.query('update orders set refund_due = refund_due, version = version');
-  expect(await service.database.query('select deliveries from payment_events')).toEqual([{ deliveries: 2 }]);
+  expect(await service.database.query('select deliveries from inbound_deliveries')).toEqual([
+    { deliveries: 2 },
+  ]);
 });
 
-test('every column of payment_events but the count of deliveries is guarded', async () => {
-  const columns = await service.database.query<{ name: string }>(`
-    select attname as name from pg_attribute
-     where attrelid = 'payment_events'::regclass and attnum > 0 and not attisdropped
-       and not exists (select from pg_trigger
-                        where tgrelid = attrelid and tgname = 'payment_events_facts' and attnum = any(tgattr::int2[]))`);
-  expect(columns.map(({ name }) => name)).toEqual(['deliveries', 'last_delivered_at']);
+/** Another value than that of the payment that was accepted, by the type of the column. */
+const OTHER_VALUES: Record<string, string> = {
+  bigint: '987654',
+  integer: '987654',
+  numeric: '9876.54',
+  text: "'changed'",
+  bytea: "'changed'",
+  timestamptz: "'2001-01-01'",
+};
+
+test('of an event that was accepted, only the count of its deliveries changes', async () => {
+  const columns = await service.database.query<{ name: string; type: string }>(`
+    select attname as name, split_part(replace(format_type(atttypid, null), 'timestamp with time zone', 'timestamptz'), '(', 1) as type
+      from pg_attribute where attrelid = 'inbound_deliveries'::regclass and attnum > 0 and not attisdropped`);
+  const codes: Record<string, string | undefined> = {};
+  for (const { name, type } of columns) {
+    // One transaction, which the division (22012) undoes where the update is let through.
+    const change = `update inbound_deliveries set ${name} = ${OTHER_VALUES[type]}; select 1 / 0`;
+    codes[name] = await service.database.query(change).then(
+      () => undefined,
+      (error: unknown) => (error as { code: string }).code,
+    );
+  }
+  const free = { deliveries: '22012', last_delivered_at: '22012' };
+  expect(codes).toEqual({ ...Object.fromEntries(columns.map(({ name }) => [name, '23001'])), ...free });
+});
+
+test('a delivery that failed may become the event, and what had no effect may be deleted', async () => {
+  await service.pay({ event_type: 'payment.succeeded', order_id: 123_456, event_id: 'early' });
+  await service.services.inbox.flush();
+  const failed = "outcome = 'failed' and identity = 'event:early'";
+  const [row] = await service.database.query(`select from inbound_deliveries where ${failed}`);
+  expect(row).toBeDefined();
+  await service.database.query(`update inbound_deliveries set reason = 'other' where ${failed}`);
+  await service.database.query(`delete from inbound_deliveries where ${failed}`);
 });
 
 test('the columns that an order.created payload is built from are all guarded', async () => {

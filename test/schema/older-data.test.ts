@@ -128,3 +128,42 @@ test('more than 1,000,000,000 on hand: refused in a sentence that names the prod
   // What the ledger says of earlier times stays.
   expect(await database.query('select from stock_movements')).toHaveLength(1);
 });
+
+test('what was refused and what was applied become one table: ids stay, a failure that was applied goes, unverified ones stay apart', async () => {
+  await migrateToBefore('0012');
+  await database.query(
+    `insert into payment_events (identity, event_type, order_id, scheme, outcome, raw_body, actor)
+     values ('event:applied', 'payment.succeeded', 1, 'standard-webhooks', 'processed', '{}', 'payment-provider')`,
+  );
+  await database.query(
+    `insert into webhook_refusals (verdict, identity, scheme, reason, detail, raw_body, body_bytes, request_id,
+                                   deliveries, received_at, last_delivered_at)
+     values ('valid', 'event:applied', 'standard-webhooks', 'service_unavailable', 'late', '{}', 2, 'r', 1, now(), now()),
+            ('valid', 'event:early', 'standard-webhooks', 'order_not_found', 'x', '{}', 2, 'r', 3, now(), now()),
+            ('forged', 'event:early', null, 'invalid_signature', 'x', '{}', 9000, 'r', 1, now(), now())`,
+  );
+  expect((await migrateDatabase(options())).migrated).toContain('0012_unite_inbound_deliveries');
+  expect(
+    await database.query(
+      'select id::int, verdict, outcome, identity, deliveries, body_bytes from inbound_deliveries order by id',
+    ),
+  ).toEqual([
+    {
+      id: 1,
+      verdict: 'valid',
+      outcome: 'processed',
+      identity: 'event:applied',
+      deliveries: 1,
+      body_bytes: null,
+    },
+    { id: 3, verdict: 'valid', outcome: 'failed', identity: 'event:early', deliveries: 3, body_bytes: null },
+    {
+      id: 4,
+      verdict: 'forged',
+      outcome: 'refused',
+      identity: 'forged:event:early',
+      deliveries: 1,
+      body_bytes: 9000,
+    },
+  ]);
+});

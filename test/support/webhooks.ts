@@ -55,7 +55,7 @@ export interface StoredPaymentEvent {
 /** What is stored about the payments of an order, oldest first. */
 export function storedPaymentEvents(service: TestService, orderId: number): Promise<StoredPaymentEvent[]> {
   return service.database.query<StoredPaymentEvent>(
-    'select * from payment_events where order_id = $1 order by id',
+    "select * from inbound_deliveries where order_id = $1 and outcome not in ('failed', 'refused') order by id",
     [orderId],
   );
 }

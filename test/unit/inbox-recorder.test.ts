@@ -4,7 +4,7 @@ import { createDeferred } from '../../src/lib/deferred.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import type { Refusal, Verdict } from '../../src/inbound/inbox.ts';
 import { createInboxRecorder } from '../../src/inbound/inbox-recorder.ts';
-import type { CountedRefusal } from '../../src/inbound/webhook-refusal.repository.ts';
+import type { CountedRefusal } from '../../src/inbound/inbound-delivery.repository.ts';
 
 function refusal(identity: string, verdict: Verdict = 'valid', more: Partial<Refusal> = {}): Refusal {
   return {

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 
 import { plainArray, textArray } from '../db/pg-array.ts';
 import type { Db, Tx } from '../db/types.ts';
-import type { Refusal, Verdict } from './inbox.ts';
+import type { Refusal } from './inbox.ts';
 
 /** A refusal as often as it was delivered, and when. */
 export interface CountedRefusal extends Refusal {
@@ -10,6 +10,22 @@ export interface CountedRefusal extends Refusal {
   receivedAt: string;
   lastDeliveredAt: string;
 }
+
+/** What has been applied keeps its facts; a failure and a refusal take those of the newest. */
+const factsOfTheNewest = [
+  'scheme',
+  'event_type',
+  'order_id',
+  'unsigned_event_id',
+  'reason',
+  'detail',
+  'raw_body',
+  'body_bytes',
+  'request_id',
+].map((name) => {
+  const column = sql.ref(name);
+  return sql`${column} = case when stored.outcome in ('failed', 'refused') then excluded.${column} else stored.${column} end`;
+});
 
 /**
  * Stores refusals, each of them once: what is there already counts up and takes the newest reason and body. What has
@@ -20,7 +36,7 @@ export async function writeRefusals(tx: Tx, refusals: readonly CountedRefusal[])
     with arrived as materialized (
       select * from unnest(
         ${textArray(refusals.map((r) => r.verdict))}::text[],
-        ${textArray(refusals.map((r) => r.identity))}::text[],
+        ${textArray(refusals.map((r) => (r.verdict === 'valid' ? r.identity : `${r.verdict}:${r.identity}`)))}::text[],
         ${textArray(refusals.map((r) => r.scheme))}::text[],
         ${textArray(refusals.map((r) => r.eventType))}::text[],
         ${plainArray(refusals.map((r) => r.orderId ?? 'NULL'))}::bigint[],
@@ -28,46 +44,30 @@ export async function writeRefusals(tx: Tx, refusals: readonly CountedRefusal[])
         ${textArray(refusals.map((r) => r.reason))}::text[],
         ${textArray(refusals.map((r) => r.detail))}::text[],
         ${refusals.map((r) => r.rawBody)}::bytea[],
-        ${plainArray(refusals.map((r) => r.bodyBytes))}::int[],
+        ${plainArray(refusals.map((r) => (r.bodyBytes === r.rawBody.length ? 'NULL' : r.bodyBytes)))}::int[],
         ${textArray(refusals.map((r) => r.requestId))}::text[],
         ${plainArray(refusals.map((r) => r.deliveries))}::int[],
         ${textArray(refusals.map((r) => r.receivedAt))}::timestamptz[],
         ${textArray(refusals.map((r) => r.lastDeliveredAt))}::timestamptz[]
       ) as a (verdict, identity, scheme, event_type, order_id, unsigned_event_id, reason, detail, raw_body, body_bytes,
               request_id, deliveries, received_at, last_delivered_at)
-    ), locked as materialized (
-      select e.id, a.deliveries, a.last_delivered_at
-        from arrived a join payment_events e using (identity)
-       where a.verdict = 'valid'
-       -- In the order of countRepeats, which may be counting the same ones.
-       order by e.id
-         for no key update of e
-    ), known as (
-      update payment_events e
-         set deliveries = e.deliveries + locked.deliveries,
-             last_delivered_at = greatest(coalesce(e.last_delivered_at, e.received_at), locked.last_delivered_at)
-        from locked
-       where e.id = locked.id
-      returning e.identity
     )
-    insert into webhook_refusals as stored
+    insert into inbound_deliveries as stored
       (verdict, identity, scheme, event_type, order_id, unsigned_event_id, reason, detail, raw_body, body_bytes,
-       request_id, deliveries, received_at, last_delivered_at)
-    select * from arrived a
-     where a.verdict <> 'valid' or a.identity not in (select identity from known)
+       request_id, deliveries, received_at, last_delivered_at, outcome)
+    select a.*, case a.verdict when 'valid' then 'failed' else 'refused' end from arrived a
      -- In one order everywhere, so that two instances cannot wait for each other's rows.
-     order by a.verdict, a.identity collate "C"
-    on conflict (verdict, identity) do update
+     order by a.identity collate "C"
+    on conflict (identity) do update
        set deliveries = stored.deliveries + excluded.deliveries,
-           scheme = excluded.scheme, event_type = excluded.event_type, order_id = excluded.order_id,
-           unsigned_event_id = excluded.unsigned_event_id, reason = excluded.reason, detail = excluded.detail,
-           raw_body = excluded.raw_body, body_bytes = excluded.body_bytes, request_id = excluded.request_id,
-           last_delivered_at = greatest(stored.last_delivered_at, excluded.last_delivered_at)
+           last_delivered_at =
+             greatest(coalesce(stored.last_delivered_at, stored.received_at), excluded.last_delivered_at),
+           ${sql.join(factsOfTheNewest)}
   `.execute(tx);
 }
 
 export interface StoredRefusal {
-  verdict: string;
+  outcome: string;
   identity: string;
   scheme: string | null;
   unsignedEventId: string | null;
@@ -76,8 +76,8 @@ export interface StoredRefusal {
 
 export async function findRefusal(db: Db, id: number): Promise<StoredRefusal | undefined> {
   return db
-    .selectFrom('webhook_refusals')
-    .select(['verdict', 'identity', 'scheme', 'unsigned_event_id as unsignedEventId', 'raw_body as rawBody'])
+    .selectFrom('inbound_deliveries')
+    .select(['outcome', 'identity', 'scheme', 'unsigned_event_id as unsignedEventId', 'raw_body as rawBody'])
     .where('id', '=', id)
     .executeTakeFirst();
 }
@@ -88,27 +88,23 @@ export async function updateRefusalReason(
   id: number,
   { reason, detail }: Pick<Refusal, 'reason' | 'detail'>,
 ): Promise<void> {
-  await db.updateTable('webhook_refusals').set({ reason, detail }).where('id', '=', id).execute();
+  await db
+    .updateTable('inbound_deliveries')
+    .set({ reason, detail })
+    .where('id', '=', id)
+    .where('outcome', '=', 'failed')
+    .execute();
 }
 
 export async function deleteRefusal(db: Db, id: number): Promise<void> {
-  await db.deleteFrom('webhook_refusals').where('id', '=', id).execute();
+  await db.deleteFrom('inbound_deliveries').where('id', '=', id).where('outcome', '=', 'failed').execute();
 }
-
-/**
- * A failure may be written down while a later delivery of the same event is applied, and neither sees the other. What is
- * applied has not failed; the purge takes the row away.
- */
-export const isApplied = sql<boolean>`exists (
-  select from payment_events applied where applied.identity = webhook_refusals.identity
-)`;
 
 export async function countFailed(db: Db): Promise<number> {
   const { count } = await db
-    .selectFrom('webhook_refusals')
+    .selectFrom('inbound_deliveries')
     .select((eb) => eb.fn.countAll<number>().as('count'))
-    .where('verdict', '=', 'valid' satisfies Verdict)
-    .where(sql<boolean>`not ${isApplied}`)
+    .where('outcome', '=', sql.lit('failed'))
     .executeTakeFirstOrThrow();
   return count;
 }
@@ -118,24 +114,24 @@ export interface Retention {
   rows: number;
 }
 
-/** Deletes, at most `limit` at once, what is too old, too many, or applied by now. @returns how many */
+/** Deletes, at most `limit` at once, what is too old or too many. @returns how many */
 export async function deleteOldRefusals(
   db: Db,
   { failed, unverified, limit }: { failed: Retention; unverified: Retention; limit: number },
 ): Promise<number> {
   const { rows } = await sql`
-    delete from webhook_refusals
+    delete from inbound_deliveries
      where id in (
-       select id from webhook_refusals
-        where case when verdict = 'valid' then
+       select id from inbound_deliveries
+        where outcome in ('failed', 'refused')
+          and case when outcome = 'failed' then
                 last_delivered_at < now() - make_interval(days => ${failed.days}::int)
-                or id <= (select r.id from webhook_refusals r where r.verdict = 'valid'
-                           order by r.id desc offset ${failed.rows} limit 1)
-                or ${isApplied}
+                or id <= (select d.id from inbound_deliveries d where d.outcome = 'failed'
+                           order by d.id desc offset ${failed.rows} limit 1)
               else
                 last_delivered_at < now() - make_interval(days => ${unverified.days}::int)
-                or id <= (select r.id from webhook_refusals r where r.verdict <> 'valid'
-                           order by r.id desc offset ${unverified.rows} limit 1)
+                or id <= (select d.id from inbound_deliveries d where d.outcome = 'refused'
+                           order by d.id desc offset ${unverified.rows} limit 1)
               end
         order by id
         limit ${limit}
