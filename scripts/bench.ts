@@ -1,6 +1,3 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-
 import { ClosingStack } from '../src/lib/shutdown.ts';
 import type { Bench } from './bench/bench.ts';
 import { memoryRow, toRows, toRowsAgainst } from './bench/goals.ts';
@@ -14,7 +11,7 @@ import { Rounds } from './bench/rounds.ts';
 import { againstOther, againstPeers, OTHER } from './bench/side-by-side.ts';
 import { median } from './bench/statistics.ts';
 import { runScript } from './support/arguments.ts';
-import { Children } from './support/children.ts';
+import { Children, startChild } from './support/children.ts';
 import { closeAfter } from './support/interrupt.ts';
 
 /*
@@ -86,8 +83,6 @@ async function measureSideBySide(
 
 /** Its commit where it is one of git's, and where it is. */
 async function describeCheckout(root: string): Promise<string> {
-  const { stdout } = await promisify(execFile)('git', ['-C', root, 'log', '-1', '--format=%h %s']).catch(
-    () => ({ stdout: '' }),
-  );
+  const { stdout } = await startChild('git', ['-C', root, 'log', '-1', '--format=%h %s'], {});
   return `${stdout.trim()} in ${root}`.trim();
 }

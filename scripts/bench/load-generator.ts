@@ -1,6 +1,4 @@
-import type { ChildProcess } from 'node:child_process';
-
-import { type Children, collectErrors } from '../support/children.ts';
+import type { Children } from '../support/children.ts';
 import type { LoadResult, LoadSpec } from './http-load.ts';
 import type { WorkerAnswer } from './load-worker.ts';
 
@@ -8,32 +6,24 @@ import type { WorkerAnswer } from './load-worker.ts';
 const RUN_SLACK_MS = 60_000;
 
 export class LoadGenerator {
-  readonly #child: ChildProcess;
-  readonly #errors: () => string;
+  readonly #child: ReturnType<Children['fork']>;
 
   constructor(children: Children) {
     this.#child = children.fork(new URL('load-worker.ts', import.meta.url));
-    this.#errors = collectErrors(this.#child);
   }
 
-  run(spec: LoadSpec): Promise<LoadResult> {
+  async run(spec: LoadSpec): Promise<LoadResult> {
     const child = this.#child;
-    return new Promise((resolve, reject) => {
-      const end = (act: () => void) => {
-        clearTimeout(guard);
-        child.removeListener('message', onMessage);
-        child.removeListener('exit', onExit);
-        act();
-      };
-      const onMessage = (answer: WorkerAnswer) =>
-        end(() => ('result' in answer ? resolve(answer.result) : reject(new Error(answer.error))));
-      const onExit = () => end(() => reject(new Error(`the load generator ended: ${this.#errors()}`)));
-      const guard = setTimeout(() => child.kill('SIGKILL'), spec.warmupMs + spec.measureMs + RUN_SLACK_MS);
-      child.on('message', onMessage);
-      child.once('exit', onExit);
-      child.send(spec, (error) => {
-        if (error !== null) end(() => reject(error));
-      });
-    });
+    const guard = setTimeout(() => child.kill('SIGKILL'), spec.warmupMs + spec.measureMs + RUN_SLACK_MS);
+    try {
+      const [answer] = await Promise.all([child.getOneMessage(), child.sendMessage({ ...spec })]);
+      const { result, error } = answer as unknown as WorkerAnswer;
+      if (result === undefined) throw new Error(error);
+      return result;
+    } catch (error) {
+      throw child.exitCode === null ? error : new Error(`the load generator ended: ${(await child).stderr}`);
+    } finally {
+      clearTimeout(guard);
+    }
   }
 }

@@ -1,8 +1,8 @@
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import os from 'node:os';
-import { promisify } from 'node:util';
+
+import { startChild } from '../support/children.ts';
 
 export interface Machine {
   cpu: string;
@@ -67,8 +67,6 @@ export async function residentMb(pid: number): Promise<number | undefined> {
   const match = /^VmRSS:\s+(\d+) kB/m.exec(status ?? '');
   if (match !== null) return Number(match[1]) / 1024;
   if (process.platform === 'linux' || process.platform === 'win32') return undefined;
-  const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', String(pid)]).catch(() => ({
-    stdout: '',
-  }));
+  const { stdout } = await startChild('ps', ['-o', 'rss=', '-p', String(pid)], {});
   return stdout.trim() === '' ? undefined : Number(stdout) / 1024;
 }

@@ -1,11 +1,9 @@
-import { execFile } from 'node:child_process';
 import { access, constants, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 
 import { ScriptFailure } from '../support/arguments.ts';
-import { type Children, collectErrors } from '../support/children.ts';
+import { type Children, startChild } from '../support/children.ts';
 import type { Bench } from './bench.ts';
 import type { Measurement, Step } from './measure.ts';
 import { type Latency, summarize } from './statistics.ts';
@@ -66,7 +64,7 @@ export class Pgbench {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'orders-inventory-pgbench-'));
     opened.add(() => rm(folder, { recursive: true, force: true }));
     await writeFile(path.join(folder, 'order.sql'), SCRIPT);
-    const { stdout } = await promisify(execFile)(binary, ['--version']);
+    const { stdout } = await startChild(binary, ['--version'], {});
     const version = /\d+(\.\d+)*/.exec(stdout)?.[0] ?? '?';
     return new Pgbench(binary, version, children, folder, databaseUrl);
   }
@@ -100,22 +98,10 @@ export class Pgbench {
   }
 
   async #execute(args: string[]): Promise<string> {
-    const child = this.#children.spawn(this.#binary, args, {
-      env: this.#database,
-      cwd: this.#folder,
-      output: 'pipe',
-    });
-    const errors = collectErrors(child);
-    let output = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-    });
-    const code = await new Promise((resolve, reject) => {
-      child.once('close', resolve);
-      child.once('error', reject);
-    });
-    if (code !== 0) throw new Error(`pgbench failed: ${errors()}`);
-    return output;
+    const options = { env: this.#database, cwd: this.#folder };
+    const { failed, stdout, stderr } = await this.#children.start(this.#binary, args, options);
+    if (failed) throw new Error(`pgbench failed: ${stderr}`);
+    return stdout;
   }
 }
 

@@ -1,10 +1,12 @@
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import getPort from 'get-port';
+
 import { ScriptFailure } from './arguments.ts';
-import { type Children, collectErrors, freePort, pidOf } from './children.ts';
+import { type Children, pidOf } from './children.ts';
 
 const PROJECT = path.resolve(import.meta.dirname, '..', '..');
 /** A new database below DATA_DIR takes seconds, and the recovery of one that was killed may take longer. */
@@ -15,8 +17,8 @@ export interface ServiceProcess {
   pid: number;
   /** Whether its process has ended, for any reason. */
   ended(): boolean;
-  /** SIGTERM. @returns the exit code; null when it did not end by itself */
-  stop(): Promise<number | null>;
+  /** SIGTERM. @returns the exit code; undefined when it did not end by itself */
+  stop(): Promise<number | undefined>;
   kill(): Promise<unknown>;
 }
 
@@ -35,19 +37,22 @@ export async function startService(
 ): Promise<ServiceProcess> {
   const entry = path.join(root, 'dist', 'server.js');
   if (!existsSync(entry)) throw new ScriptFailure(`${entry} is missing: run npm run build.`);
-  const chosen = port ?? (await freePort());
-  const child = children.spawn(process.execPath, [entry], {
+  const chosen = port ?? (await getPort({ host: '127.0.0.1' }));
+  // A real file and not 'ignore': the child then does the work of writing its log.
+  const nowhere = openSync(os.devNull, 'w');
+  const child = children.start(process.execPath, [entry], {
     env: { ...env, PORT: String(chosen) },
     // Not the project's own folder: a person may have a .env there.
     cwd: os.tmpdir(),
-    output: 'none',
+    // The types of execa know descriptors up to 9; spawn takes any.
+    stdout: nowhere as 3,
   });
-  const errors = collectErrors(child);
+  closeSync(nowhere);
   const ended = () => child.exitCode !== null || child.signalCode !== null;
   const url = `http://127.0.0.1:${chosen}`;
   const giveUpAt = performance.now() + START_TIMEOUT_MS;
   while (!(await answers(`${url}/health`))) {
-    if (ended()) throw new Error(`the service ended: ${errors()}`);
+    if (ended()) throw new Error(`the service ended: ${(await child).stderr}`);
     if (performance.now() > giveUpAt) throw new Error('the service did not come up');
     await sleep(50);
   }

@@ -1,12 +1,13 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 
+import getPort from 'get-port';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-import { freePort } from '../../scripts/support/children.ts';
+import { startChild } from '../../scripts/support/children.ts';
 import { useTestDatabase } from '../support/database.ts';
 import { BuiltService, KeepAliveClient, startProcess } from '../support/process.ts';
 
@@ -48,7 +49,7 @@ const CALLS = 3000;
 describe.runIf(linux)('the service goes on, and ends with 0,', () => {
   test.each(['stands still', 'has ended', 'is a full disk'])('when what reads stdout %s', async (what) => {
     const database = await useTestDatabase();
-    const port = await freePort();
+    const port = await getPort({ host: '127.0.0.1' });
     const full = openSync('/dev/full', 'w');
     onTestFinished(() => closeSync(full));
     const env = { DATABASE_URL: database.url, PORT: String(port) };
@@ -99,9 +100,8 @@ test('a hangup without a terminal is ignored, and a crash ends the process by it
 function startAtTerminal(env: Record<string, string>) {
   const entry = path.resolve(import.meta.dirname, '..', '..', 'dist', 'server.js');
   const command = `echo "pid $$"; exec "${process.execPath}" "${entry}"`;
-  const child = spawn('script', ['-qfec', command, '/dev/null'], {
-    env: { PATH: process.env['PATH'], TERM: 'xterm-256color', TZ: 'UTC', PORT: '0', ...env },
-    stdio: ['pipe', 'pipe', 'ignore'],
+  const child = startChild('script', ['-qfec', command, '/dev/null'], {
+    env: { TERM: 'xterm-256color', TZ: 'UTC', PORT: '0', ...env },
   });
   const shown = { text: '' };
   child.stdout.on('data', (chunk: Buffer) => (shown.text += chunk.toString()));

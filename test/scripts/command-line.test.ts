@@ -1,20 +1,18 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
 
+import getPort from 'get-port';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
-import { freePort } from '../../scripts/support/children.ts';
+import { startChild } from '../../scripts/support/children.ts';
 import { useSharedService, WEBHOOK_SECRET } from '../support/service.ts';
 
 const SCRIPTS = path.resolve(import.meta.dirname, '..', '..', 'scripts');
 const TSX = import.meta.resolve('tsx');
 
 interface Outcome {
-  code: number | null;
+  code: number | undefined;
   stdout: string;
   stderr: string;
 }
@@ -23,17 +21,8 @@ interface Outcome {
 async function runIn(folder: string, script: string, args: readonly string[]): Promise<Outcome> {
   const file = path.join(SCRIPTS, script);
   const [command, first] = script.endsWith('.sh') ? ['bash', []] : [process.execPath, ['--import', TSX]];
-  const child = spawn(command, [...first, file, ...args], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [[code], stdout, stderr] = await Promise.all([
-    once(child, 'close') as Promise<[number | null]>,
-    text(child.stdout),
-    text(child.stderr),
-  ]);
-  return { code, stdout, stderr };
+  const { exitCode, stdout, stderr } = await startChild(command, [...first, file, ...args], { cwd: folder });
+  return { code: exitCode, stdout, stderr };
 }
 
 /** Runs one that only says something in this process: a process of its own takes a second to compile it. */
@@ -99,7 +88,7 @@ describe('scripts and a .env file with 2 addresses where nothing listens', () =>
   let deadPort: number;
 
   beforeAll(async () => {
-    deadPort = await freePort();
+    deadPort = await getPort({ host: '127.0.0.1' });
     const database = `postgres://nobody@127.0.0.1:${deadPort}/none`;
     const databases = { DATABASE_URL: database, BENCH_DATABASE_URL: database };
     folder = await folderWith({ HOST: '0.0.0.0', PORT: deadPort, ...databases });

@@ -1,15 +1,14 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import path from 'node:path';
 
 import { inject, onTestFinished } from 'vitest';
 
 import type { Report } from '../../scripts/drill/report.ts';
+import { startChild } from '../../scripts/support/children.ts';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 
 export interface DrillOutcome {
-  code: number | null;
+  code: number | undefined;
   /** Undefined when it did not come to one. */
   report: Report | undefined;
   /** What it says to people. */
@@ -21,27 +20,16 @@ export async function runDrill(
   args: readonly string[],
   env: Record<string, string> = { DATABASE_URL: inject('adminUrl') },
 ): Promise<DrillOutcome> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', path.join('scripts', 'drill.ts'), ...args, '--json'],
-    {
-      cwd: root,
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
-  const closed = once(child, 'close');
+  const command = ['--import', 'tsx', path.join('scripts', 'drill.ts'), ...args, '--json'];
+  const child = startChild(process.execPath, command, { cwd: root, env });
+  // It removes what it has made, and ends what it has started.
   onTestFinished(async () => {
-    // It removes what it has made, and ends what it has started.
-    child.kill('SIGTERM');
-    await closed;
+    child.kill();
+    await child;
   });
-  const output = { stdout: '', stderr: '' };
-  child.stdout.on('data', (chunk: Buffer) => (output.stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output.stderr += chunk.toString()));
-  const [code] = (await closed) as [number | null];
-  const report = output.stdout === '' ? undefined : (JSON.parse(output.stdout) as Report);
-  return { code, report, text: output.stderr };
+  const { exitCode: code, stdout, stderr: text } = await child;
+  const report = stdout === '' ? undefined : (JSON.parse(stdout) as Report);
+  return { code, report, text };
 }
 
 /** Runs a drill that must come to exit code 0. @throws with all that it said when it comes to another */

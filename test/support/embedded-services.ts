@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -6,6 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
+
+import { type Child, startChild } from '../../scripts/support/children.ts';
 import {
   type EmbeddedOptions,
   type EmbeddedPostgres,
@@ -31,7 +32,7 @@ const defaultPort = 20_000 + (process.pid % 10_000);
 const folders: string[] = [];
 const clusters = new Set<string>();
 const running: EmbeddedPostgres[] = [];
-const children: ChildProcess[] = [];
+const children: Child[] = [];
 
 /** Ends what the test started, and only that. For afterEach. */
 export async function cleanUp(): Promise<void> {
@@ -61,7 +62,7 @@ export async function start(options: EmbeddedOptions, places?: Places): Promise<
 }
 
 export interface Service {
-  readonly child: ChildProcess;
+  readonly child: ReturnType<typeof spawnService>;
   /** What it said: the started database, or the error it ended with. */
   readonly said: { pid: number; databaseUrl?: string; dataDir?: string; name?: string; message?: string };
 }
@@ -80,7 +81,8 @@ export function spawnService(dataDir: string) {
       process.exitCode = 1;
     }`;
   const args = ['--import', 'tsx', '--input-type=module', '-e', script];
-  const child = spawn(process.execPath, args, { cwd: projectRoot, stdio: ['pipe', 'pipe', 'inherit'] });
+  const options = { cwd: projectRoot, stderr: 'inherit' } as const;
+  const child = startChild(process.execPath, args, options);
   children.push(child);
   return child;
 }

@@ -1,8 +1,8 @@
 import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
+import getPort, { portNumbers } from 'get-port';
 import pg from 'pg';
 
 import { migrateDatabase } from '../../src/db/connect.ts';
@@ -12,9 +12,8 @@ import type { TestDatabase } from './database.ts';
 
 /** Longer than any of them takes on a busy machine. */
 const PG_CTL_TIMEOUT_MS = 60_000;
-/** Below the ports that the kernel hands out to clients, so that nobody takes ours while we are down. */
-const FIRST_PORT = 10_000;
-const PORTS = 10_000;
+/** Below the ports that the kernel gives to clients: none of them takes this server's port while it is down. */
+const PORTS = { first: 10_000, last: 19_999 };
 
 /** Who owns the databases of services: not a superuser, so that limits and settings hold for it as for anybody. */
 const OWNER = 'shop';
@@ -53,7 +52,12 @@ export class OwnPostgres {
     const folder = await mkdtemp(path.join(tmpdir(), 'own-postgres-'));
     await chmod(folder, 0o700);
     if (account !== undefined) await chown(folder, account.uid, account.gid);
-    const own = new OwnPostgres(folder, await portBelowEphemeral(), account, binaries);
+    const own = new OwnPostgres(
+      folder,
+      await getPort({ host: '127.0.0.1', port: portNumbers(PORTS.first + (process.pid % 9000), PORTS.last) }),
+      account,
+      binaries,
+    );
     await own.#run(binaries.initdb, [
       '--encoding=UTF8',
       '--locale=C.UTF-8',
@@ -149,20 +153,4 @@ export class OwnPostgres {
     const { code, output } = await run(program, [...args, '-D', data], options);
     if (code !== 0) throw new Error(`${path.basename(program)} ${args[0]}: ${output}`);
   }
-}
-
-async function portBelowEphemeral(): Promise<number> {
-  for (let n = 0; n < PORTS; n++) {
-    const port = FIRST_PORT + ((process.pid + n * 7) % PORTS);
-    if (await canBind(port)) return port;
-  }
-  throw new Error('no port is free');
-}
-
-function canBind(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => server.close(() => resolve(true)));
-  });
 }

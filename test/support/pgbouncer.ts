@@ -1,14 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import getPort from 'get-port';
 import pg from 'pg';
 
-import { freePort } from '../../scripts/support/children.ts';
+import { type Child, startChild } from '../../scripts/support/children.ts';
 import { type Account, serverAccount } from '../../src/embedded/process.ts';
 
 /** Debian installs it where only root's PATH leads. */
@@ -29,7 +28,7 @@ export class PgBouncer {
   readonly #settings: string;
   readonly #serverUrl: string;
   readonly #port: number;
-  #child: ChildProcess | undefined;
+  #child: Child | undefined;
 
   private constructor(
     program: string,
@@ -50,7 +49,7 @@ export class PgBouncer {
     // It refuses to run as root, as PostgreSQL does.
     const account = await serverAccount();
     const folder = await mkdtemp(path.join(tmpdir(), 'pgbouncer-'));
-    const port = await freePort();
+    const port = await getPort({ host: '127.0.0.1' });
     const settings = path.join(folder, 'pgbouncer.ini');
     await writeFile(settings, settingsFor(new URL(serverUrl), port), { mode: 0o600 });
     if (account !== undefined) await giveTo(account, folder, settings);
@@ -69,12 +68,7 @@ export class PgBouncer {
 
   /** Runs it, and waits until it answers. */
   async begin(): Promise<void> {
-    const child = spawn(this.#program, ['-q', this.#settings], {
-      ...this.#account,
-      cwd: '/',
-      stdio: 'ignore',
-    });
-    child.on('error', () => undefined);
+    const child = startChild(this.#program, ['-q', this.#settings], { ...this.#account, cwd: '/' });
     this.#child = child;
     const giveUpAt = Date.now() + START_TIMEOUT_MS;
     for (;;) {
@@ -94,11 +88,8 @@ export class PgBouncer {
   }
 
   async end(signal: NodeJS.Signals): Promise<void> {
-    const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    child.kill(signal);
-    await exited;
+    this.#child?.kill(signal);
+    await this.#child;
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -8,6 +8,7 @@ import path from 'node:path';
 import pg from 'pg';
 import { inject, onTestFinished } from 'vitest';
 
+import { startChild } from '../../scripts/support/children.ts';
 import type { TestDatabase } from './database.ts';
 import type { Answer } from './calls.ts';
 
@@ -23,9 +24,23 @@ export interface Exit {
   ms: number;
 }
 
+function startService(env: Record<string, string>, stdout: 'pipe' | number) {
+  const settings = { PORT: '0', LOG_LEVEL: 'info', ...env };
+  return startChild(process.execPath, [entry], {
+    cwd: root,
+    env: settings,
+    // The types of execa know descriptors up to 9; spawn takes any.
+    stdout: stdout as 'pipe' | 3,
+    // A test can have a reader of stdout that stands still.
+    buffer: false,
+    // A busy machine may stop a service late.
+    forceKillAfterDelay: false,
+  });
+}
+
 /** The built service in a process of its own, killed when the test ends. */
 export class BuiltService {
-  readonly child: ChildProcess;
+  readonly child: ReturnType<typeof startService>;
   readonly exited: Promise<Exit>;
   stdout = '';
   stderr = '';
@@ -34,19 +49,13 @@ export class BuiltService {
   /** @param stdout where its stdout goes; a pipe, unless a test has a file for it */
   constructor(env: Record<string, string>, stdout: 'pipe' | number = 'pipe') {
     if (!existsSync(entry)) spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
-    const begun = performance.now();
-    this.child = spawn(process.execPath, [entry], {
-      cwd: root,
-      // Nothing of the tests' own environment: settings are what the test says.
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], PORT: '0', LOG_LEVEL: 'info', ...env },
-      stdio: ['ignore', stdout, 'pipe'],
-    });
+    this.child = startService(env, stdout);
     this.child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
-    this.child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
-    this.exited = once(this.child, 'close').then(([code, signal]: unknown[]) => ({
-      code: code as number | null,
-      signal: signal as NodeJS.Signals | null,
-      ms: performance.now() - begun,
+    this.child.stderr.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    this.exited = this.child.then(({ exitCode, signal, durationMs }) => ({
+      code: exitCode ?? null,
+      signal: signal ?? null,
+      ms: durationMs,
     }));
     onTestFinished(async () => {
       this.child.kill('SIGKILL');
