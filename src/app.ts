@@ -3,6 +3,9 @@ import Fastify, { type FastifyInstance, type FastifyServerOptions, LogController
 import type { Logger } from 'pino';
 
 import type { Config } from './config.ts';
+import { eventTypes } from './event-types.ts';
+import { eventRoutes } from './events/event.routes.ts';
+import { EventSchema } from './events/event.schemas.ts';
 import { answerClientErrors, refuseTunnels } from './http/client-errors.ts';
 import { limitConnections } from './http/connections.ts';
 import { limitDuration } from './http/deadline.ts';
@@ -91,6 +94,7 @@ const schemas = [
   ...movementSchemas,
   ...productStockSchemas,
   ...auditSchemas,
+  EventSchema,
   ...inboxSchemas,
   ...paymentExceptionSchemas,
 ];
@@ -177,7 +181,7 @@ interface ApiOptions extends Pick<AppOptions, 'config' | 'services' | 'readiness
 
 async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const { config, services, readiness, readMetrics } = options;
-  const { products, orders, payments, inbox, exceptions, stock, audits, metrics, clock } = services;
+  const { products, orders, payments, inbox, exceptions, stock, audits, feed, metrics, clock } = services;
   if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(entranceRoutes);
   await app.register(problemTypeRoutes);
@@ -186,6 +190,7 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(orderRoutes, { orders });
   await app.register(productStockRoutes, { stock });
   await app.register(auditRoutes, { audits });
+  await app.register(eventRoutes, { feed, eventTypes: eventTypes.map(({ type }) => type) });
   const provider = createGenericProvider(config.webhookSecrets);
   await app.register(webhookRoutes, { payments, inbox, providers: [provider], clock, metrics });
   await app.register(inboxRoutes, { inbox, provider });

@@ -1,7 +1,7 @@
 import type { Database } from './db/database.ts';
 import { createIdReader } from './db/id-reader.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
-import { createEventReader } from './events/feed.service.ts';
+import { createEventReader, createFeedService } from './events/feed.service.ts';
 import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { observeBatches } from './lib/metrics.ts';
@@ -41,6 +41,7 @@ export function createServices(dependencies: Dependencies) {
   const payments = createPaymentService({ db: database.payments, metrics });
   const audits = createAuditService({ reports: database.reports, metrics });
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
+  const readEvents = createEventReader({ [orderCreated.type]: findPlacedOrders });
   showOpenExceptions(db, metrics.registry);
   showFailed(db, metrics.registry);
   const productReader = createIdReader(
@@ -71,7 +72,8 @@ export function createServices(dependencies: Dependencies) {
     audits,
     inbox,
     exceptions: createPaymentExceptionService({ db, lists, reads }),
-    readEvents: createEventReader({ [orderCreated.type]: findPlacedOrders }),
+    readEvents,
+    feed: createFeedService({ lists, read: readEvents }),
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
       await Promise.all([

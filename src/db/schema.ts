@@ -177,6 +177,14 @@ export interface StockMovements {
   reserved_after: number;
 }
 
+export interface SweptEvents {
+  epoch: Generated<number>;
+  id: Generated<number>;
+  only_row: Generated<boolean>;
+  swept_at: string | null;
+  transaction_id: Generated<string>;
+}
+
 export interface DB {
   deleted_products: DeletedProducts;
   event_epochs: EventEpochs;
@@ -190,4 +198,5 @@ export interface DB {
   payment_exceptions: PaymentExceptions;
   products: Products;
   stock_movements: StockMovements;
+  swept_events: SweptEvents;
 }

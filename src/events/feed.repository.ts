@@ -154,3 +154,58 @@ function toEvent(row: FeedRow, { epoch }: Position): StoredEvent {
     occurredAt: row.occurredAt,
   };
 }
+
+/** What the log knows of a cursor: `expired` when events behind it are deleted, `unknown` when it was never a place in it. */
+export type CursorVerdict = 'known' | 'expired' | 'unknown';
+
+/**
+ * Judges a cursor that a caller sends. A log that was restored from a backup does not have the events that came after the
+ * backup was taken. A cursor of one of those must not lead on in silence, because its reader knows of changes that no longer
+ * are, and may miss those that have taken their place.
+ */
+export async function judgeCursor(db: Db, { epoch, transactionId, id }: Position): Promise<CursorVerdict> {
+  const parameters = [epoch, transactionId, id];
+  const { rows } = await db.executeQuery<{ verdict: CursorVerdict }>(CompiledQuery.raw(JUDGE, parameters));
+  return rows[0]?.verdict ?? 'unknown';
+}
+
+/**
+ * A cursor with id 0 lies before a transaction, which may be any that has begun. Before the first event of an epoch there is
+ * a place, too.
+ */
+const JUDGE = `
+  select case
+           when ($1::int, $2::xid8, $3::bigint) < (swept.epoch, swept.transaction_id, swept.id) then 'expired'
+           when ($1::int, $2::xid8, $3::bigint) = (swept.epoch, swept.transaction_id, swept.id) then 'known'
+           when $2::xid8 = '0' and $3::bigint = 0 then 'known'
+           when $3::bigint = 0 and next.first_id is null and $2::xid8 <= pg_snapshot_xmax(pg_current_snapshot()) then 'known'
+           when exists (
+             select from events
+              where transaction_id = $2::xid8 and id = $3::bigint and id >= this.first_id
+                and (next.first_id is null or id < next.first_id)
+           ) then 'known'
+           else 'unknown'
+         end as verdict
+    from swept_events swept
+    join event_epochs this on this.epoch = $1::int
+    left join lateral (
+      select first_id from event_epochs where epoch > this.epoch order by epoch limit 1
+    ) next on true`;
+
+/** The place behind all that is visible now: what appears later comes after it. */
+export async function findHorizon(db: Db): Promise<Position> {
+  const { rows } = await db.executeQuery<Position>(CompiledQuery.raw(HORIZON, []));
+  return rows[0] as Position;
+}
+
+const HORIZON = `
+  select max(epoch) as epoch, pg_snapshot_xmin(pg_current_snapshot())::text as "transactionId", 0 as id
+    from event_epochs`;
+
+/** The place at which the log begins: behind the last event that retention has deleted. */
+export async function findBeginning(db: Db): Promise<Position> {
+  const { rows } = await db.executeQuery<Position>(CompiledQuery.raw(BEGINNING, []));
+  return rows[0] as Position;
+}
+
+const BEGINNING = `select epoch, transaction_id::text as "transactionId", id from swept_events`;

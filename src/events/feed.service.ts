@@ -1,6 +1,8 @@
 import type { Db } from '../db/types.ts';
+import { type Page, PAGE_LIMIT_DEFAULT } from '../lib/page.ts';
+import { resolveCursor } from './cursor.ts';
 import type { PublicEvent } from './event.schemas.ts';
-import { type FeedFilter, readFeed, type StoredEvent } from './feed.repository.ts';
+import { type FeedFilter, findBeginning, readFeed, type StoredEvent } from './feed.repository.ts';
 import { encodePosition, type Position } from './position.ts';
 
 /** An event with its place and the trace of the request that made it, for outlets within the service. */
@@ -34,6 +36,43 @@ export function createEventReader(fromRows: PayloadsFromRows): EventReader {
   return async (db, after, filter) => {
     const { events, ...rest } = await readFeed(db, after, filter);
     return { events: await completeEvents(db, events, fromRows), ...rest };
+  };
+}
+
+/** How many times one call looks for events of rare types, each time among 5,000: tenths of a second. */
+const READS_MAX = 10;
+
+export interface FeedQuery {
+  /** The cursor as the caller sent it. */
+  after?: string | undefined;
+  types?: readonly string[] | undefined;
+  limit?: number | undefined;
+}
+
+export type FeedService = ReturnType<typeof createFeedService>;
+
+export function createFeedService({ lists, read }: { lists: Db; read: EventReader }) {
+  return {
+    /**
+     * Events behind a cursor. The page always leads on, also from the end of the log.
+     * @throws AppError validation_failed for an impossible cursor, events_expired
+     */
+    async list({ after, types, limit = PAGE_LIMIT_DEFAULT }: FeedQuery): Promise<Page<PublicEvent>> {
+      let next =
+        after === undefined ? await findBeginning(lists) : await resolveCursor(lists, after, 'query/after');
+      let found: OutgoingPage;
+      let reads = 0;
+      do {
+        found = await read(lists, next, { types, limit });
+        ({ next } = found);
+        reads += 1;
+      } while (found.events.length === 0 && !found.isEnd && reads < READS_MAX);
+      return {
+        items: found.events.map(({ event }) => event),
+        nextCursor: encodePosition(next),
+        cursorAfter: ({ id }) => id,
+      };
+    },
   };
 }
 

@@ -28,9 +28,13 @@ export function created<T extends TSchema>(resource: T, example: string) {
 /**
  * A page of a list.
  * @param path of the list, for the example
+ * @param next the example of its Link
  */
-export function page<T extends TSchema>(resource: T, path: string) {
-  const next = `<${path}?limit=20&cursor=MTAwLm1BV0Q3SFVBd0FiSA>; rel="next"`;
+export function page<T extends TSchema>(
+  resource: T,
+  path: string,
+  next = `<${path}?limit=20&cursor=MTAwLm1BV0Q3SFVBd0FiSA>; rel="next"`,
+) {
   return {
     200: Type.Unsafe<Static<T>[]>({
       ...Type.Array(ref(resource)),

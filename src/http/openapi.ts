@@ -40,6 +40,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         { name: 'Payments', description: 'Money that bought nothing, for a person to look at' },
         { name: 'Webhooks', description: 'Payment events, and the inbox of all that came in' },
         { name: 'Inventory', description: 'The ledger of stock, and its audit' },
+        { name: 'Events', description: 'Every change, in the order in which it was committed' },
         { name: 'General', description: 'Health, readiness, metrics and the codes of refusals' },
       ],
       components: { securitySchemes },

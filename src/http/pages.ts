@@ -18,8 +18,16 @@ export async function listPage<T>(
   return sendPage(request, reply, await list({ limit, skip, sort, cursor }));
 }
 
-/** Sends a page as an array that ends early past 1 MB, with a Link to the rest. */
-function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>): FastifyReply {
+/**
+ * Sends a page as an array that ends early past 1 MB, with a Link to the rest.
+ * @param parameter of the query that takes the cursor
+ */
+export function sendPage<T>(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  page: Page<T>,
+  parameter = 'cursor',
+): FastifyReply {
   let { items, nextCursor } = page;
   let json = serialize(reply, items);
   while (Buffer.byteLength(json) > PAGE_LIMIT_BYTES && items.length > 1) {
@@ -30,7 +38,9 @@ function sendPage<T>(request: FastifyRequest, reply: FastifyReply, page: Page<T>
     if (last !== undefined) nextCursor = page.cursorAfter(last);
     json = serialize(reply, items);
   }
-  if (nextCursor !== undefined) reply.header('link', `<${linkTo(request, nextCursor)}>; rel="next"`);
+  if (nextCursor !== undefined) {
+    reply.header('link', `<${linkTo(request, parameter, nextCursor)}>; rel="next"`);
+  }
   return reply.type(JSON_TYPE).send(json);
 }
 
@@ -46,15 +56,15 @@ function serialize(reply: FastifyReply, items: readonly unknown[]): string {
  * The link is relative. Its path is the one of the route, with its prefix: what a caller wrote could name another host
  * (`//products`, `HTTP://elsewhere/products`). Filters and limit stay; skip goes, because the cursor is behind it.
  */
-function linkTo(request: FastifyRequest, cursor: string): string {
+function linkTo(request: FastifyRequest, parameter: string, cursor: string): string {
   const params = request.params as Record<string, unknown>;
   const path = (request.routeOptions.url ?? '').replaceAll(/:(\w+)/g, (_text, name: string) =>
     encodeURIComponent(String(params[name])),
   );
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(request.query as Record<string, unknown>)) {
-    if (name !== 'skip' && name !== 'cursor') query.append(name, String(value));
+    if (name !== 'skip' && name !== parameter) query.append(name, String(value));
   }
-  query.set('cursor', cursor);
+  query.set(parameter, cursor);
   return `${path}?${query.toString()}`;
 }

@@ -27,6 +27,7 @@ export const problems = {
   idempotency_key_in_progress: { status: 409, title: 'Idempotency key in progress' },
   exception_already_resolved: { status: 409, title: 'Payment exception already resolved' },
   inbound_delivery_not_failed: { status: 409, title: 'Inbound delivery has not failed' },
+  events_expired: { status: 410, title: 'Events expired' },
   version_mismatch: { status: 412, title: 'Precondition failed' },
   payload_too_large: { status: 413, title: 'Payload too large' },
   unsupported_media_type: { status: 415, title: 'Unsupported media type' },

@@ -171,6 +171,15 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     remedy: 'Read its `outcome`. A payment that was applied is applied once only, and needs no replay.',
     example: { detail: 'Only an inbound delivery that failed can be replayed; this one is processed' },
   },
+  events_expired: {
+    means:
+      'Retention has deleted events behind this cursor (EVENT_RETENTION_DAYS), so that the feed cannot lead on without a gap.',
+    remedy:
+      'Read the current state (`GET /products`, `GET /orders`), then follow the feed from its beginning: leave `after` out.',
+    example: {
+      detail: 'Events behind this cursor are deleted. Read the current state, then go on without a cursor',
+    },
+  },
   version_mismatch: {
     means: `The resource has changed since the version that If-Match names. ${TAKEN_AS_IT_WAS}`,
     remedy:
