@@ -1,4 +1,4 @@
-import { AppError, type ProblemCode, unavailable } from '../lib/errors.ts';
+import { AppError, unavailable } from '../lib/errors.ts';
 
 /** COMMIT was answered with another tag: the transaction had failed before, and nothing of it is stored. */
 export class TransactionRolledBackError extends Error {
@@ -38,6 +38,30 @@ export class NoConnectionError extends Error {
     // Where a name has several addresses, each has its own reason.
     const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
     super(textOf(first, 'message') || 'no connection', { cause });
+  }
+}
+
+/**
+ * Another transaction stored the same key or event after this one had looked for it. Nothing is stored; run again, the
+ * work finds it.
+ */
+export class LostRaceError extends Error {
+  override readonly name = 'LostRaceError';
+
+  constructor(cause: unknown) {
+    super('another transaction has just stored the same row', { cause });
+  }
+}
+
+/** What the violation of a constraint, by its name, means to the feature whose constraint it is. */
+export type ConstraintErrors = Readonly<Record<string, (violation: unknown) => Error>>;
+
+/** Lets `statement` fail with what a violated constraint means, and with any other error as it is. */
+export async function explainViolations<T>(meanings: ConstraintErrors, statement: Promise<T>): Promise<T> {
+  try {
+    return await statement;
+  } catch (error) {
+    throw meanings[textOf(error, 'constraint')]?.(error) ?? error;
   }
 }
 
@@ -92,19 +116,10 @@ const UNAVAILABLE_STATES = new Set([
   '42501', // a right is missing: for the operator to grant, and no fault of the caller
 ]);
 
-/** Unique constraints that let one of several transactions through. */
-const GATES = new Set(['idempotency_keys_pkey', 'inbound_deliveries_identity_key']);
-
 const RETRYABLE_STATES = new Set(['40001', '40P01']);
 
 /** Values that validation should have refused; a net under it, so that input is never answered with a 5xx. */
 const BAD_VALUE_STATES = new Set(['22001', '22003', '22007', '22008', '22021', '22P02', '22P05']);
-
-const CONSTRAINTS: Record<string, [code: ProblemCode, detail: string]> = {
-  products_sku_key: ['duplicate_sku', 'Product with this SKU already exists'],
-  products_on_hand_range: ['stock_out_of_range', 'More would be on hand than there may be'],
-  products_not_in_orders: ['product_has_orders', 'Orders name this product; deactivate it instead'],
-};
 
 function textOf(error: unknown, member: 'code' | 'constraint' | 'message'): string {
   if (typeof error !== 'object' || error === null || !(member in error)) return '';
@@ -125,13 +140,12 @@ export function isConnectionLoss(error: unknown): boolean {
   return CONNECTION_MESSAGES.test(textOf(error, 'message'));
 }
 
-/** A deadlock, a serialization failure or a key that was new a moment ago: nothing is stored, and the same work may succeed when tried again. */
+/** A deadlock, a serialization failure or a lost race: nothing is stored, and the same work may succeed when run again. */
 export function isRetryable(error: unknown): boolean {
   return (
     RETRYABLE_STATES.has(textOf(error, 'code')) ||
     error instanceof TransactionRolledBackError ||
-    // Another transaction has just stored the same key or event: tried again, this one finds it.
-    GATES.has(textOf(error, 'constraint'))
+    error instanceof LostRaceError
   );
 }
 
@@ -148,8 +162,6 @@ export function mayBeOneCalls(error: unknown): boolean {
 /** What a caller is told of a failure of the database, or undefined when it is a fault of ours. */
 export function toAppError(error: unknown): AppError | undefined {
   const code = textOf(error, 'code');
-  const known = CONSTRAINTS[textOf(error, 'constraint')];
-  if (known !== undefined) return new AppError(known[0], known[1], { cause: error });
   if (error instanceof ShareFullError) return unavailable('Too many lists are asked for, try again', error);
   if (isConnectionLoss(error)) return unavailable('The database cannot be reached, try again', error);
   if (error instanceof CommitUncertainError) {

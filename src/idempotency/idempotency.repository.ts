@@ -1,7 +1,13 @@
 import { sql } from 'kysely';
 
+import { type ConstraintErrors, LostRaceError } from '../db/pg-errors.ts';
 import type { Db, Tx } from '../db/types.ts';
 import { keyId, type KeyName } from './key.ts';
+
+/** For statements that insert keys without ON CONFLICT: another transaction has stored one of them since `findKeys`. */
+export const KEY_VIOLATIONS: ConstraintErrors = {
+  idempotency_keys_pkey: (cause) => new LostRaceError(cause),
+};
 
 /** The stored answers of those of the keys that have one, by `keyId`. */
 export async function findKeys(tx: Tx, keys: readonly KeyName[]): Promise<Map<string, KeyRow>> {

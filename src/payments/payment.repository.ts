@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 
 import { plainArray, textArray } from '../db/pg-array.ts';
+import { type ConstraintErrors, explainViolations, LostRaceError } from '../db/pg-errors.ts';
 import type { Tx } from '../db/types.ts';
 import type { Caller } from '../lib/caller.ts';
 import { centsToDecimal } from '../lib/money.ts';
@@ -36,6 +37,10 @@ function acceptedRows(rows: readonly NewPaymentEvent[]) {
               new_status, raw_body, actor, request_id, deliveries)`;
 }
 
+const VIOLATIONS: ConstraintErrors = {
+  inbound_deliveries_identity_key: (cause) => new LostRaceError(cause),
+};
+
 interface StoredEvent {
   id: number;
   identity: string;
@@ -51,7 +56,7 @@ export async function insertPaymentEvents(
   rows: readonly NewPaymentEvent[],
 ): Promise<Map<string, number>> {
   if (rows.length === 0) return new Map();
-  const { rows: stored } = await sql<StoredEvent>`
+  const insertion = sql<StoredEvent>`
     insert into inbound_deliveries
       (identity, event_type, order_id, amount, payment_method, scheme, unsigned_event_id, outcome, reason, new_status,
        raw_body, actor, request_id)
@@ -61,7 +66,8 @@ export async function insertPaymentEvents(
      -- In one order everywhere, so that two transactions cannot wait for each other's identities.
      order by e.identity collate "C"
     returning id, identity
-  `.execute(tx);
+  `;
+  const { rows: stored } = await explainViolations(VIOLATIONS, insertion.execute(tx));
   return new Map(stored.map(({ id, identity }) => [identity, id]));
 }
 

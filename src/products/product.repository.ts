@@ -2,8 +2,10 @@ import { CompiledQuery, type SelectQueryBuilder, sql } from 'kysely';
 
 import { onPage } from '../db/page-query.ts';
 import { plainArray } from '../db/pg-array.ts';
+import { type ConstraintErrors, explainViolations } from '../db/pg-errors.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
+import { AppError } from '../lib/errors.ts';
 import type { PageRequest } from '../lib/page.ts';
 import type { ReadyRow } from '../lib/ready-answer.ts';
 import {
@@ -15,7 +17,20 @@ import {
   sellable,
   toColumns,
 } from './product-fields.repository.ts';
-import { type NewProduct, type Product, type ProductFilter, productNotFound } from './product.ts';
+import {
+  type NewProduct,
+  type Product,
+  type ProductFilter,
+  productHasOrders,
+  productNotFound,
+} from './product.ts';
+
+/** The constraints that a caller can run into. The others would show a fault of ours. */
+const VIOLATIONS: ConstraintErrors = {
+  products_sku_key: (cause) =>
+    new AppError('duplicate_sku', 'Product with this SKU already exists', { cause }),
+  products_not_in_orders: (cause) => productHasOrders(cause),
+};
 
 /** Many products by their ids, written as callers see them; in no particular order, and without ids that are not there. */
 export async function findReadyProducts(db: Db, ids: readonly number[]): Promise<ReadyRow[]> {
@@ -69,17 +84,18 @@ function filtered<O>(query: SelectQueryBuilder<DB, 'products', O>, filter: Produ
 
 /** @throws AppError duplicate_sku */
 export async function insertProduct(tx: Tx, product: NewProduct, onHand: number): Promise<number> {
-  const { id } = await tx
+  const insertion = tx
     .insertInto('products')
     .values({ ...toColumns(product), on_hand: onHand })
-    .returning('id')
-    .executeTakeFirstOrThrow();
+    .returning('id');
+  const { id } = await explainViolations(VIOLATIONS, insertion.executeTakeFirstOrThrow());
   return id;
 }
 
 /**
  * Writes the fields that are given, and raises the version.
  * @param onHand from the stock book, whose movements the same transaction writes; undefined where no stock moves
+ * @throws AppError duplicate_sku
  */
 export async function updateProduct(
   tx: Tx,
@@ -87,16 +103,18 @@ export async function updateProduct(
   edit: Partial<NewProduct>,
   onHand: number | undefined,
 ): Promise<void> {
-  await sql`
+  const update = sql`
     update products
        set ${assignments(edit)}, on_hand = coalesce(${onHand ?? null}::bigint, on_hand),
            version = version + 1, updated_at = now()
      where id = ${id}
-  `.execute(tx);
+  `;
+  await explainViolations(VIOLATIONS, update.execute(tx));
 }
 
+/** @throws AppError product_has_orders */
 export async function deleteProduct(tx: Tx, id: number): Promise<void> {
-  await tx.deleteFrom('products').where('id', '=', id).execute();
+  await explainViolations(VIOLATIONS, tx.deleteFrom('products').where('id', '=', id).execute());
 }
 
 /** Whether any order, of whatever state, names the product. */

@@ -29,6 +29,7 @@ import {
   type Product,
   type ProductEdit,
   type ProductFilter,
+  productHasOrders,
   productNotFound,
 } from './product.ts';
 
@@ -107,9 +108,7 @@ async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: Versio
   // An order that is being placed holds or waits for this lock, so it is either seen by hasOrders or finds no product.
   const product = (await lockProduct(tx, id)) ?? productNotFound();
   requireVersion(ifMatch, product);
-  if (await hasOrders(tx, id)) {
-    throw new AppError('product_has_orders', 'Orders name this product; deactivate it instead');
-  }
+  if (await hasOrders(tx, id)) throw productHasOrders();
   const deletion = { kind: 'adjusted', reason: 'product deleted' } as const;
   const book = bookOf(countersOf(product));
   accept(book.setSellable(id, 0, deletion, caller));

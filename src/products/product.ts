@@ -35,3 +35,7 @@ export function countersOf(product: Product): StockCounters {
 export function productNotFound(): never {
   throw new AppError('product_not_found', 'Product not found');
 }
+
+export function productHasOrders(cause?: unknown): AppError {
+  return new AppError('product_has_orders', 'Orders name this product; deactivate it instead', { cause });
+}

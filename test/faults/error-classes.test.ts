@@ -3,12 +3,15 @@ import { describe, expect, test } from 'vitest';
 
 import {
   CommitUncertainError,
+  explainViolations,
   isConnectionLoss,
   isRetryable,
+  LostRaceError,
   NoConnectionError,
   toAppError,
   TransactionRolledBackError,
 } from '../../src/db/pg-errors.ts';
+import { AppError } from '../../src/lib/errors.ts';
 
 function databaseError(code: string, members: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
   return Object.assign(new pg.DatabaseError('secret detail of the server', 0, 'error'), { code, ...members });
@@ -78,11 +81,19 @@ describe('errors of the database that are 503 with Retry-After', () => {
   });
 });
 
-test('a violated unique SKU is 409, a product that orders name is 400, a value that cannot be stored 422', () => {
-  const sku = toAppError(databaseError('23505', { constraint: 'products_sku_key' }));
-  expect(sku).toMatchObject({ status: 409, message: 'Product with this SKU already exists' });
-  const named = toAppError(databaseError('23503', { constraint: 'products_not_in_orders' }));
-  expect(named).toMatchObject({ status: 400, code: 'product_has_orders' });
+async function fail(error: unknown): Promise<never> {
+  throw error;
+}
+
+test('a violated constraint is what its owner says it means; any other error stays as it is', async () => {
+  const meanings = { products_sku_key: () => new AppError('duplicate_sku', 'taken') };
+  const failing = (error: unknown) => explainViolations(meanings, fail(error));
+  await expect(failing(databaseError('23505', { constraint: 'products_sku_key' }))).rejects.toThrow('taken');
+  const others = [databaseError('23505', { constraint: 'products_pkey' }), databaseError('40001')];
+  for (const error of others) await expect(failing(error)).rejects.toBe(error);
+});
+
+test('a value that cannot be stored is 422', () => {
   for (const code of ['22003', '22021', '22P02', '22P05']) {
     expect(toAppError(databaseError(code))).toMatchObject({ status: 422, code: 'validation_failed' });
   }
@@ -99,9 +110,10 @@ test.each([
   expect(toAppError(error)).toBeUndefined();
 });
 
-test('only deadlocks, serialization failures and a rolled back COMMIT are run again', () => {
+test('only deadlocks, serialization failures, lost races and a rolled back COMMIT are run again', () => {
   const retryable = ['40001', '40P01'].map((code) => databaseError(code));
-  expect([...retryable, new TransactionRolledBackError('ROLLBACK')].every(isRetryable)).toBe(true);
+  const ours = [new TransactionRolledBackError('ROLLBACK'), new LostRaceError(databaseError('23505'))];
+  expect([...retryable, ...ours].every(isRetryable)).toBe(true);
   const others = [...lostStates, '55P03', '57014', '23505'].map((code) => databaseError(code));
   expect(others.some(isRetryable)).toBe(false);
 });

@@ -1,7 +1,10 @@
 import { CompiledQuery } from 'kysely';
 
+import { executeLast } from '../../db/driver/pipeline.ts';
 import { plainArray, textArray } from '../../db/pg-array.ts';
+import { explainViolations } from '../../db/pg-errors.ts';
 import type { Tx } from '../../db/types.ts';
+import { KEY_VIOLATIONS } from '../../idempotency/idempotency.repository.ts';
 import type { IdempotencyKey } from '../../idempotency/key.ts';
 import { StockBook, type StockChange, type StockCounters } from '../../inventory/stock-book.ts';
 import type { LockedProduct } from '../../inventory/stock.repository.ts';
@@ -75,10 +78,15 @@ export interface PlacedOrder {
  * idempotency keys.
  * @param counters what the transaction's stock book has changed: by these orders, and by overdue ones that it released
  */
-export function writePlacedOrders(
+export async function writePlacedOrders(
+  tx: Tx,
   placed: readonly PlacedOrder[],
   counters: readonly StockCounters[],
-): CompiledQuery {
+): Promise<void> {
+  await explainViolations(KEY_VIOLATIONS, executeLast(tx, writing(placed, counters)));
+}
+
+function writing(placed: readonly PlacedOrder[], counters: readonly StockCounters[]): CompiledQuery {
   const orders = placed.map(({ order }) => order);
   const lines = placed.flatMap(({ order, changes }) =>
     changes.map((change, position) => {

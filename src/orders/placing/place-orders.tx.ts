@@ -1,4 +1,3 @@
-import { executeLast } from '../../db/driver/pipeline.ts';
 import type { Tx } from '../../db/types.ts';
 import { findKeys } from '../../idempotency/idempotency.repository.ts';
 import { type Once, replayOf } from '../../idempotency/run-once.tx.ts';
@@ -109,7 +108,7 @@ async function write(
     tx,
     book.changes.filter(({ kind }) => kind === 'released'),
   );
-  await executeLast(tx, writePlacedOrders(placed, book.changedCounters()));
+  await writePlacedOrders(tx, placed, book.changedCounters());
 }
 
 function productsOf(placements: readonly Placement[]): number[] {
