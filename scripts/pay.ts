@@ -16,15 +16,18 @@ import {
   signStandardWebhook,
   signWebhook,
 } from './support/sign-webhook.ts';
+import { signStripeEvent, toStripeEvent } from './support/stripe-event.ts';
 import { paint } from './support/terminal.ts';
 
 const USAGE = `Signs a payment event and sends it, like a payment provider.
 
   npm run pay -- --order 1                          the order is paid
   npm run pay -- --order 1 --event payment.failed   the payment failed
+  npm run pay -- --order 1 --provider stripe        the same, as Stripe sends it
 
   --order <id>        the order that the event is about
   --event <type>      payment.succeeded (default), payment.failed, payment.refunded, or any other
+  --provider <name>   generic (default), or stripe; signs with STRIPE_WEBHOOK_SECRET
   --amount <amount>   default: the order's total, which is asked for first
   --event-id <id>     default: a new one
   --replay            send the same event twice
@@ -36,26 +39,33 @@ ${ENVIRONMENT_USAGE}
 Exit code: 0 when the event was taken, 1 when not, 2 for wrong arguments.
 `;
 
+const PATHS = { generic: '/webhooks/payment', stripe: '/webhooks/stripe' } as const;
+
 await runScript(USAGE, async (args) => {
   const wanted = readWanted(args);
   const environment = readEnvironment();
   const client = createServiceClient(environment);
+  const order =
+    wanted.amount === undefined || wanted.provider === 'stripe'
+      ? await orderOf(client, wanted.orderId)
+      : undefined;
   const event = {
     event_type: wanted.eventType,
     event_id: wanted.eventId,
     order_id: wanted.orderId,
-    amount: wanted.amount ?? (await totalOf(client, wanted.orderId)),
+    amount: wanted.amount ?? order?.total ?? 0,
     payment_method: 'card',
   };
+  const currency = order?.currency ?? 'USD';
+  const signed = () => sign(event, wanted, environment, currency);
   if (wanted.printCurl) {
-    const url = `${client.baseUrl}/webhooks/payment`;
-    process.stdout.write(toCurlCommand(url, sign(event, wanted, environment)));
+    process.stdout.write(toCurlCommand(`${client.baseUrl}${PATHS[wanted.provider]}`, signed()));
     return 0;
   }
   const expected = wanted.badSignature ? 403 : 200;
   for (let delivery = 1; delivery <= (wanted.replay ? 2 : 1); delivery++) {
     // Signed anew, as providers do: the scheme with a time in it needs the time of this delivery.
-    const answer = await send(client, sign(event, wanted, environment));
+    const answer = await send(client, PATHS[wanted.provider], signed());
     requireOrder(answer, wanted.orderId);
     if (answer.status !== expected) return 1;
   }
@@ -63,6 +73,7 @@ await runScript(USAGE, async (args) => {
 });
 
 interface Wanted {
+  provider: keyof typeof PATHS;
   orderId: number;
   eventType: string;
   eventId: string;
@@ -78,6 +89,7 @@ function readWanted(args: string[]): Wanted {
   const values = readArguments(args, {
     order: { type: 'string' },
     event: { type: 'string', default: 'payment.succeeded' },
+    provider: { type: 'string', default: 'generic' },
     amount: { type: 'string' },
     'event-id': { type: 'string' },
     replay: { type: 'boolean', default: false },
@@ -85,7 +97,7 @@ function readWanted(args: string[]): Wanted {
     standard: { type: 'boolean', default: false },
     'print-curl': { type: 'boolean', default: false },
   });
-  const { order, amount, replay } = values;
+  const { order, amount, replay, provider } = values;
   if (order === undefined) throw new UsageError('Say which order: --order 1.');
   if (!/^[1-9]\d{0,15}$/.test(order) || !Number.isSafeInteger(Number(order))) {
     throw new UsageError(`--order takes the id of an order, not "${order}".`);
@@ -93,10 +105,17 @@ function readWanted(args: string[]): Wanted {
   if (amount !== undefined && !/^\d{1,10}(\.\d{1,2})?$/.test(amount)) {
     throw new UsageError(`--amount takes an amount such as 59.98, not "${amount}".`);
   }
+  if (provider !== 'generic' && provider !== 'stripe') {
+    throw new UsageError(`--provider takes generic or stripe, not "${provider}".`);
+  }
+  if (provider === 'stripe' && values.standard) {
+    throw new UsageError('--standard is of the generic provider: Stripe signs in its own way.');
+  }
   if (replay && values['print-curl']) {
     throw new UsageError('--replay sends and --print-curl only prints: give one of them.');
   }
   return {
+    provider,
     orderId: Number(order),
     eventType: values.event,
     eventId: values['event-id'] ?? `evt_${randomBytes(8).toString('hex')}`,
@@ -108,10 +127,10 @@ function readWanted(args: string[]): Wanted {
   };
 }
 
-async function totalOf(client: ServiceClient, orderId: number): Promise<number> {
+async function orderOf(client: ServiceClient, orderId: number): Promise<Order> {
   const answer = await client.call<Order>('GET', `/orders/${orderId}`);
   requireOrder(answer, orderId);
-  return expectStatus(answer, 200).body.total;
+  return expectStatus(answer, 200).body;
 }
 
 /** @throws ScriptFailure for the service's own 404; one of anything else that answers there is shown whole */
@@ -122,16 +141,22 @@ function requireOrder({ body }: Answer, orderId: number): void {
 
 function sign(
   event: PaymentEvent,
-  { standard, badSignature }: Wanted,
-  { webhookSecret }: ScriptEnvironment,
+  { provider, standard, badSignature }: Wanted,
+  { webhookSecret, stripe }: ScriptEnvironment,
+  currency: string,
 ): SignedWebhook {
-  const secret = badSignature ? `${webhookSecret} of somebody else` : webhookSecret;
+  const right = provider === 'stripe' ? stripe.secret : webhookSecret;
+  if (right === undefined) throw new UsageError('Set STRIPE_WEBHOOK_SECRET to the one that the service has.');
+  const secret = badSignature ? `${right} of somebody else` : right;
+  if (provider === 'stripe') {
+    return signStripeEvent(toStripeEvent(event, { currency, livemode: stripe.livemode }), secret, Date.now());
+  }
   return standard ? signStandardWebhook(event, secret, Date.now()) : signWebhook(event, secret);
 }
 
 /** Shows the whole exchange, because this script exists to show the signature. */
-async function send(client: ServiceClient, webhook: SignedWebhook): Promise<Answer> {
-  const answer = await client.call('POST', '/webhooks/payment', { ...webhook, withoutApiKey: true });
+async function send(client: ServiceClient, path: string, webhook: SignedWebhook): Promise<Answer> {
+  const answer = await client.call('POST', path, { ...webhook, withoutApiKey: true });
   const headers = Object.entries(webhook.headers).map(([name, value]) => paint('dim', `${name}: ${value}`));
   const style = answer.status === 200 ? 'green' : 'red';
   const lines = [

@@ -49,7 +49,13 @@ async function buildDocument(): Promise<string> {
     onIdleError: () => undefined,
   });
   const app = await buildApp({
-    config: { environment: 'test', webhookSecrets: ['unused'], trustProxy: [], allowedHosts: [] },
+    config: {
+      environment: 'test',
+      webhookSecrets: ['unused'],
+      stripe: { secrets: [], livemode: false },
+      trustProxy: [],
+      allowedHosts: [],
+    },
     services: createServices({
       database,
       clock: systemClock,

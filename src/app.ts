@@ -40,6 +40,7 @@ import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
 import { paymentExceptionSchemas } from './payments/payment-exception.schemas.ts';
 import { webhookRoutes } from './inbound/webhook.routes.ts';
 import { createGenericProvider, PaymentWebhookBody } from './inbound/providers/generic.ts';
+import { createStripeProvider, StripeWebhookBody } from './inbound/providers/stripe.ts';
 import { PaymentWebhookResult } from './inbound/webhook.schemas.ts';
 import { productSchemas } from './products/product.schemas.ts';
 import { productStockRoutes } from './products/product-stock.routes.ts';
@@ -70,7 +71,7 @@ const BODY_LIMIT_BYTES = 256 * 1024;
 const MAX_PARAM_LENGTH = 1000;
 
 export interface AppOptions {
-  config: Pick<Config, 'environment' | 'webhookSecrets' | 'trustProxy' | 'allowedHosts'>;
+  config: Pick<Config, 'environment' | 'webhookSecrets' | 'stripe' | 'trustProxy' | 'allowedHosts'>;
   services: Services;
   readiness: Readiness;
   logger: Logger;
@@ -90,6 +91,7 @@ const schemas = [
   ...orderSchemas,
   OrderTransitionSchema,
   PaymentWebhookBody,
+  StripeWebhookBody,
   PaymentWebhookResult,
   ...movementSchemas,
   ...productStockSchemas,
@@ -191,9 +193,9 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(productStockRoutes, { stock });
   await app.register(auditRoutes, { audits });
   await app.register(eventRoutes, { feed, eventTypes: eventTypes.map(({ type }) => type) });
-  const provider = createGenericProvider(config.webhookSecrets);
-  await app.register(webhookRoutes, { payments, inbox, providers: [provider], clock, metrics });
-  await app.register(inboxRoutes, { inbox, provider });
+  const providers = [createGenericProvider(config.webhookSecrets), createStripeProvider(config.stripe)];
+  await app.register(webhookRoutes, { payments, inbox, providers, clock, metrics });
+  await app.register(inboxRoutes, { inbox, providers });
   await app.register(paymentExceptionRoutes, { exceptions });
 }
 

@@ -22,6 +22,8 @@ export interface Config {
   databasePgbouncer: boolean;
   /** Every secret that signatures may be made with: the current one first. */
   webhookSecrets: readonly string[];
+  /** No secret: the service takes nothing from Stripe. */
+  stripe: { secrets: readonly string[]; livemode: boolean };
   /** How long an order may stay unpaid; 0 for ever. */
   orderTtlMinutes: number;
   logLevel: LogLevel;
@@ -93,6 +95,7 @@ export function loadConfig(env: Environment): Config {
     dataDir: read.text('DATA_DIR', production),
     databasePoolSize: read.integer('DATABASE_POOL_SIZE'),
     webhookSecrets: webhookSecrets(read, production),
+    stripe: stripeConfig(read, production),
     allowOpen: read.flag('ALLOW_OPEN') ?? false,
     orderTtlMinutes: read.integer('ORDER_TTL_MINUTES'),
     logLevel: read.word('LOG_LEVEL'),
@@ -146,6 +149,20 @@ function webhookSecrets(read: SettingsReader, production: boolean): readonly str
   checkWebhookSecret(read, 'WEBHOOK_SECRET', current, production);
   checkWebhookSecret(read, 'WEBHOOK_SECRET_PREVIOUS', previous, production);
   return Object.freeze([current, previous].filter((secret) => secret !== ''));
+}
+
+/** Stripe signs with the old and the new secret while one is being rolled, so that one is enough here. */
+function stripeConfig(read: SettingsReader, production: boolean): Config['stripe'] {
+  const secret = read.text('STRIPE_WEBHOOK_SECRET', production);
+  const livemode = read.flag('STRIPE_LIVEMODE') ?? production;
+  if (secret !== '' && !/^whsec_\S+$/.test(secret)) {
+    read.faults.push(
+      'STRIPE_WEBHOOK_SECRET must be the signing secret of the endpoint, which starts with whsec_',
+    );
+  } else if (secret !== '' && production && Buffer.byteLength(secret) < WEBHOOK_SECRET_BYTES) {
+    read.faults.push(`STRIPE_WEBHOOK_SECRET must have ${WEBHOOK_SECRET_BYTES} bytes at least in production`);
+  }
+  return Object.freeze({ secrets: Object.freeze(secret === '' ? [] : [secret]), livemode });
 }
 
 /** A secret that somebody can guess lets them mark orders as paid. The secret itself is never repeated. */

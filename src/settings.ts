@@ -96,6 +96,17 @@ export const SETTINGS = {
     fallback: '',
     means: 'The secret before, while a provider still signs with it',
   },
+  STRIPE_WEBHOOK_SECRET: {
+    is: 'text',
+    fallback: '',
+    means: 'The signing secret of the endpoint at [Stripe](docs/payments.md#stripe), `whsec_…`; unset: off',
+  },
+  STRIPE_LIVEMODE: {
+    is: 'flag',
+    example: 'true',
+    means:
+      '`true`: only live events of Stripe count, `false`: only test ones; unset: live in production alone',
+  },
   ORDER_TTL_MINUTES: {
     is: 'integer',
     fallback: 0,

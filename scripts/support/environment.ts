@@ -5,6 +5,8 @@ export interface ScriptEnvironment {
   /** Without a slash at its end. */
   baseUrl: string;
   webhookSecret: string;
+  /** As the service reads them; no secret: Stripe is off there. */
+  stripe: { secret: string | undefined; livemode: boolean };
   apiKey: string | undefined;
 }
 
@@ -26,6 +28,10 @@ export function readEnvironment(env: NodeJS.ProcessEnv = process.env): ScriptEnv
     // As URLs are written, so that links in answers can be held against it.
     baseUrl: new URL(baseUrl).href.replace(/\/+$/, ''),
     webhookSecret: env['WEBHOOK_SECRET'] || DEVELOPMENT_WEBHOOK_SECRET,
+    stripe: {
+      secret: env['STRIPE_WEBHOOK_SECRET'] || undefined,
+      livemode: /^(true|1)$/.test(env['STRIPE_LIVEMODE'] || String(env['NODE_ENV'] === 'production')),
+    },
     apiKey: env['API_KEY'] || undefined,
   };
 }

@@ -22,6 +22,8 @@ export interface Order {
   status: OrderStatus;
   items: { product_id: number; sku: string; quantity: number }[];
   total: number;
+  /** Absent from services that know one currency only. */
+  currency?: string;
   customer_email: string | null;
 }
 

@@ -83,6 +83,12 @@ const securitySchemes = {
     name: 'webhook-signature',
     description: 'Standard Webhooks: `v1,<base64>`, with `webhook-id` and `webhook-timestamp`',
   },
+  stripeSignature: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'Stripe-Signature',
+    description: '`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `t.body` with STRIPE_WEBHOOK_SECRET',
+  },
 } as const;
 
 /** The schema of a route as the document shows it: with its refusals, and without what it only tolerates. */

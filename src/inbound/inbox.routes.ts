@@ -14,8 +14,8 @@ import type { Provider, SignedMessage } from './provider.ts';
 
 export const inboxRoutes: FastifyPluginAsyncTypebox<{
   inbox: InboxService;
-  provider: Provider;
-}> = async (app, { inbox, provider }) => {
+  providers: readonly Provider[];
+}> = async (app, { inbox, providers }) => {
   // What came in may name customers, so a reader's key does not open it.
   const listing = { schema: schemas.listInbox, config: routeConfig('writer', 'scan') };
   app.get('/webhooks/inbox', listing, async (request, reply) => {
@@ -39,13 +39,19 @@ export const inboxRoutes: FastifyPluginAsyncTypebox<{
 
   const replaying = { schema: schemas.replayInboundDelivery, config: routeConfig('admin', 'write') };
   app.post('/webhooks/inbox/:id/replay', replaying, async (request, reply) => {
-    const read = (message: SignedMessage) => readAgain(request, provider, message);
+    const read = (message: SignedMessage) => readAgain(request, providers, message);
     return reply.send(await inbox.replay(request.params.id, read, callerOf(request)));
   });
 };
 
 /** A webhook's body once more, as its route takes it behind the signature: parsed, held against the schema, read. */
-function readAgain(request: FastifyRequest, provider: Provider, message: SignedMessage): PaymentEvent {
+function readAgain(
+  request: FastifyRequest,
+  providers: readonly Provider[],
+  message: SignedMessage,
+): PaymentEvent {
+  const provider = providers.find(({ schemes }) => schemes.includes(message.scheme));
+  if (provider === undefined) throw new Error(`no provider signs by ${message.scheme}`);
   const body = provider.parse(message.rawBody);
   // Fastify compiles it once: it knows the validator by this object.
   const validate = request.compileValidationSchema(provider.schema.body as object);

@@ -23,6 +23,9 @@ export interface Description {
   orderId: number | null;
 }
 
+/** 64 KiB, a quarter of what other calls take: a payment event is small, and its sender is unknown until verified. */
+export const PAYMENT_EVENT_BYTES = 64 * 1024;
+
 export type Unverified = Extract<Verdict, 'missing' | 'forged' | 'stale'>;
 
 /**
@@ -36,6 +39,11 @@ export interface Provider {
   name: string;
   /** The route that takes its deliveries. */
   path: `/webhooks/${string}`;
+  /** How it signs; no other provider signs so, which is how a kept delivery finds its provider again. */
+  schemes: readonly SignatureScheme[];
+  bodyLimitBytes: number;
+  /** Why the route takes nothing, where a setting is missing. */
+  off?: string;
   /** The route's description, and in `body` the schema that `read` relies on. */
   schema: FastifySchema & { body: unknown };
   /** Checks the signature over the bytes as they came, in constant time, before anything parses them. */

@@ -22,8 +22,6 @@ export interface WebhookRoutesOptions {
   metrics: PaymentMetrics;
 }
 
-/** 64 KiB, a quarter of what other calls take: a payment event is small, and its sender is unknown until verified. */
-const BODY_LIMIT_BYTES = 64 * 1024;
 /** A detail may repeat what was sent. */
 const DETAIL_KEPT_CHARS = 1000;
 
@@ -63,6 +61,7 @@ const providerRoute: FastifyPluginAsyncTypebox<ProviderRouteOptions> = async (ap
   /** A request without a body has a signature to miss, too. */
   function verify(request: FastifyRequest): Buffer {
     const rawBody = rawBodyOf(request);
+    if (provider.off !== undefined) throw new AppError('provider_off', provider.off);
     const verified = provider.verify(request.headers, rawBody, clock.nowMs());
     if (typeof verified === 'string') {
       const { outcome, code, detail } = unverified[verified];
@@ -90,7 +89,7 @@ const providerRoute: FastifyPluginAsyncTypebox<ProviderRouteOptions> = async (ap
     {
       schema: provider.schema,
       config: routeConfig('public', 'exempt'),
-      bodyLimit: BODY_LIMIT_BYTES,
+      bodyLimit: provider.bodyLimitBytes,
       // The handler refuses what is wrong with the body, for it may be a damaged copy of a known event.
       attachValidation: true,
       preValidation: async (request: FastifyRequest) => {

@@ -14,6 +14,7 @@ export const problems = {
   cross_site_request: { status: 403, title: 'Cross-site request refused' },
   not_found: { status: 404, title: 'Not found' },
   product_not_found: { status: 404, title: 'Product not found' },
+  provider_off: { status: 404, title: 'Payment provider is off' },
   order_not_found: { status: 404, title: 'Order not found' },
   exception_not_found: { status: 404, title: 'Payment exception not found' },
   inbound_delivery_not_found: { status: 404, title: 'Inbound delivery not found' },

@@ -77,6 +77,13 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     members: { product_id: 'Of an order with several items: the first that names no product' },
     example: { detail: 'Product not found', product_id: 2 },
   },
+  provider_off: {
+    means:
+      'The service takes webhooks of this payment provider, but the secret that they are signed with is not set.',
+    remedy:
+      'Set the secret, STRIPE_WEBHOOK_SECRET for Stripe, restart the service, and let the provider send the event again.',
+    example: { detail: 'Stripe is off: STRIPE_WEBHOOK_SECRET is not set' },
+  },
   order_not_found: {
     means: `There is no order with this id. ${TAKEN_AS_IT_WAS}`,
     remedy: `${NOT_THERE} A payment event that came before its order is not used up: send it again later.`,

@@ -15,8 +15,22 @@ export interface PaymentEvent {
   /** The X-Event-Id header: recorded, not signed, never trusted. */
   unsignedEventId: string | undefined;
   rawBody: Buffer;
+  figure?: ProviderFigure;
+  /** Why the event is acknowledged without an effect, whatever its type. */
+  ignored?: string;
   /** Applied again from the inbox: its provider has not sent it once more. */
   replayed: boolean;
+}
+
+/** What an event says of one payment, as its provider names it. */
+export interface ProviderFigure {
+  paymentId: string;
+  /**
+   * The refund whose own amount this is: it adds up with those of the other refunds. Undefined where the amount is that of
+   * the whole payment so far, which includes what earlier events have said.
+   */
+  refundId: string | undefined;
+  currency: string;
 }
 
 export type PaymentResult =

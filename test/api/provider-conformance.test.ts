@@ -1,6 +1,6 @@
 import { createGenericProvider } from '../../src/inbound/providers/generic.ts';
 import { createStripeProvider } from '../../src/inbound/providers/stripe.ts';
-import { describeProvider, describeReading, type SampleEvent } from '../support/provider-conformance.ts';
+import { describeProvider, type SampleEvent } from '../support/provider-conformance.ts';
 import { signPayload } from '../support/service.ts';
 import { charge, paymentIntent, stripeEvent, stripeHeaders } from '../support/stripe.ts';
 import { standardHeaders } from '../support/webhooks.ts';
@@ -19,6 +19,7 @@ function write({ type, orderId, eventId, amountCents }: SampleEvent): string {
 describeProvider({
   provider: { ...createGenericProvider(secrets), name: 'generic, plain signature' },
   secrets,
+  settings: { webhookSecrets: secrets },
   sign: (body, secret) => ({ 'x-webhook-signature': signPayload(body, secret) }),
   write,
   signsTime: false,
@@ -27,14 +28,16 @@ describeProvider({
 describeProvider({
   provider: { ...createGenericProvider(secrets), name: 'generic, Standard Webhooks' },
   secrets,
+  settings: { webhookSecrets: secrets },
   sign: (body, secret, atMs) => standardHeaders(body, { secret, at: new Date(atMs) }),
   write,
   signsTime: true,
 });
 
-describeReading({
+describeProvider({
   provider: createStripeProvider({ secrets, livemode: false }),
   secrets,
+  settings: { config: { stripe: { secrets, livemode: false } } },
   sign: stripeHeaders,
   write: writeStripe,
   signsTime: true,

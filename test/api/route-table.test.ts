@@ -17,6 +17,7 @@ const PUBLIC: ReadonlySet<string> = new Set([
   '/problems',
   '/problems/:code',
   '/webhooks/payment',
+  '/webhooks/stripe',
   '/openapi.json',
   '/openapi.yaml',
   '/redoc',

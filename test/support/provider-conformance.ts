@@ -7,7 +7,7 @@ import type { Provider, SignedMessage } from '../../src/inbound/provider.ts';
 import { AppError } from '../../src/lib/errors.ts';
 import { nextOrderId } from './inbox.ts';
 import { expectStockAddsUp } from './invariants.ts';
-import { useTestService } from './service.ts';
+import { type TestServiceOptions, useTestService } from './service.ts';
 import './problems.ts';
 
 /** The part of a provider that only its own documentation knows. */
@@ -19,6 +19,8 @@ export interface ProviderSample {
   sign: (body: string | Buffer, secret: string, atMs: number) => Record<string, string>;
   /** Bodies as the provider sends them; one without a type of ours is an event that the shop does not use. */
   write: (event: SampleEvent) => string;
+  /** Settings under which the service takes its deliveries. */
+  settings: TestServiceOptions;
   /** Whether its signature covers a time. */
   signsTime: boolean;
 }
@@ -36,7 +38,7 @@ export function describeProvider(sample: ProviderSample): void {
   describeRoute(sample);
 }
 
-export function describeReading({ provider, secrets, sign, write, signsTime }: ProviderSample): void {
+function describeReading({ provider, secrets, sign, write, signsTime }: ProviderSample): void {
   const now = Date.parse('2026-01-02T03:04:05Z');
   const paid: SampleEvent = { type: 'payment.succeeded', orderId: 1, eventId: 'e1', amountCents: 1000 };
   const verify = (headers: IncomingHttpHeaders, body: string | Buffer, at = now) =>
@@ -133,9 +135,9 @@ export function describeReading({ provider, secrets, sign, write, signsTime }: P
   });
 }
 
-function describeRoute({ provider, secrets, sign, write }: ProviderSample): void {
+function describeRoute({ provider, secrets, sign, write, settings }: ProviderSample): void {
   test(`${provider.path}: verified before it is parsed, applied once, replayed once it can be`, async () => {
-    const service = await useTestService({ webhookSecrets: secrets });
+    const service = await useTestService(settings);
     const { id } = await service.createProduct({ price: 10 });
     const { id: orderId } = await service.placeOrder(id, 1);
     const send = (body: string, headers: Record<string, string> = sign(body, secrets[0], Date.now())) =>

@@ -82,6 +82,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     config: {
       environment: 'test',
       webhookSecrets: options.webhookSecrets ?? [WEBHOOK_SECRET],
+      stripe: { secrets: [], livemode: false },
       trustProxy: [],
       allowedHosts: [],
       ...options.config,

@@ -285,3 +285,19 @@ describe('a .env file', () => {
 function standardSecret(bytes: number): string {
   return `whsec_${Buffer.alloc(bytes, 'key of a shop').toString('base64')}`;
 }
+
+test('STRIPE_WEBHOOK_SECRET is a signing secret, never an API key; its mode is that of the environment unless it is set', () => {
+  const stripe = { STRIPE_WEBHOOK_SECRET: `whsec_${'a'.repeat(32)}` };
+  const secrets = [stripe.STRIPE_WEBHOOK_SECRET];
+  expect(loadConfig({}).stripe).toEqual({ secrets: [], livemode: false });
+  expect(loadConfig(stripe).stripe).toEqual({ secrets, livemode: false });
+  expect(loadConfig({ ...PRODUCTION, ...stripe }).stripe).toEqual({ secrets, livemode: true });
+  expect(loadConfig({ ...PRODUCTION, ...stripe, STRIPE_LIVEMODE: 'false' }).stripe.livemode).toBe(false);
+  const wrong = 'STRIPE_WEBHOOK_SECRET must be the signing secret of the endpoint';
+  expect(refusal({ STRIPE_WEBHOOK_SECRET: 'sk_live_hunter2' })).toContain(wrong);
+  expect(refusal({ STRIPE_WEBHOOK_SECRET: 'sk_live_hunter2' })).not.toContain('hunter2');
+  expect(refusal({ STRIPE_WEBHOOK_SECRET: 'whsec_a b' })).toContain(wrong);
+  expect(refusal({ ...PRODUCTION, STRIPE_WEBHOOK_SECRET: 'whsec_short' })).toContain(
+    'STRIPE_WEBHOOK_SECRET must have 24 bytes at least in production',
+  );
+});

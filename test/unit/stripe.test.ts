@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { Stripe } from 'stripe';
 import { describe, expect, test } from 'vitest';
 
-import { createStripeProvider, type StripePaymentEvent } from '../../src/inbound/providers/stripe.ts';
+import { createStripeProvider } from '../../src/inbound/providers/stripe.ts';
 import { verifyStripeSignature } from '../../src/inbound/webhook-signature.ts';
 import { AppError } from '../../src/lib/errors.ts';
+import type { PaymentEvent } from '../../src/payments/payment-event.ts';
 import {
   charge,
   dispute,
@@ -102,7 +103,7 @@ describe('the signature', () => {
 
 const provider = createStripeProvider({ secrets: [STRIPE_SECRET], livemode: false });
 
-function read(payload: string): StripePaymentEvent {
+function read(payload: string): PaymentEvent {
   const rawBody = Buffer.from(payload);
   const message = provider.verify(stripeHeaders(payload, STRIPE_SECRET, NOW), rawBody, NOW);
   if (typeof message === 'string') throw new Error(`a right signature is ${message}`);

@@ -10,7 +10,13 @@ import { toCents } from '../../lib/money.ts';
 import type { PaymentEvent } from '../../payments/payment-event.ts';
 import { isPaymentEventType, paymentEventTypes } from '../../payments/payment-rules.ts';
 import { isObject, isText, membersOf } from '../payload.ts';
-import type { Description, Provider, SignedMessage, Unverified } from '../provider.ts';
+import {
+  type Description,
+  PAYMENT_EVENT_BYTES,
+  type Provider,
+  type SignedMessage,
+  type Unverified,
+} from '../provider.ts';
 import { PaymentWebhookResult } from '../webhook.schemas.ts';
 import { eventIdentity, verifySignature } from '../webhook-signature.ts';
 
@@ -74,6 +80,8 @@ export function createGenericProvider(secrets: readonly string[]): Provider {
   return {
     name: 'generic',
     path: '/webhooks/payment',
+    schemes: ['x-webhook-signature', 'standard-webhooks'],
+    bodyLimitBytes: PAYMENT_EVENT_BYTES,
     schema: receivePaymentEvent,
     verify: (headers, rawBody, nowMs) => verify(headers, rawBody, secrets, nowMs),
     parse: parsePayment,

@@ -8,7 +8,13 @@ import { NoQuery, ref, text } from '../../http/schemas.ts';
 import { validationFailed } from '../../lib/errors.ts';
 import type { PaymentEvent } from '../../payments/payment-event.ts';
 import { isObject, isText, membersOf } from '../payload.ts';
-import type { Description, Provider, SignedMessage, Unverified } from '../provider.ts';
+import {
+  type Description,
+  PAYMENT_EVENT_BYTES,
+  type Provider,
+  type SignedMessage,
+  type Unverified,
+} from '../provider.ts';
 import { PaymentWebhookResult } from '../webhook.schemas.ts';
 import { eventIdentity, verifyStripeSignature } from '../webhook-signature.ts';
 
@@ -109,13 +115,13 @@ function example(id: string, type: UsedType, object: object) {
 /** What the events that hold their amount in this member must have. */
 function requireAmount(amount: AmountName) {
   const types = Object.entries(USED).flatMap(([type, used]) => (used.amount === amount ? [type] : []));
-  const object = { required: ['id', 'currency', amount], additionalProperties: true };
+  const object = { type: 'object', required: ['id', 'currency', amount], additionalProperties: true };
   return {
     if: { properties: { type: { enum: types } } },
     // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     then: {
       required: ['id', 'livemode', 'data'],
-      properties: { data: { properties: { object }, additionalProperties: true } },
+      properties: { data: { type: 'object', properties: { object }, additionalProperties: true } },
       additionalProperties: true,
     },
   };
@@ -133,7 +139,7 @@ const receiveStripeEvent = {
   querystring: NoQuery,
   body: ref(StripeWebhookBody),
   response: { 200: ref(PaymentWebhookResult) },
-  problems: [400, 401, 403, 'stale_signature', 'order_not_found', 413, 415, 422, 503],
+  problems: [400, 401, 403, 'stale_signature', 'provider_off', 'order_not_found', 413, 415, 422, 503],
 } satisfies FastifySchema;
 
 export interface StripeOptions {
@@ -147,6 +153,9 @@ export function createStripeProvider({ secrets, livemode }: StripeOptions): Prov
   return {
     name: 'stripe',
     path: '/webhooks/stripe',
+    schemes: ['stripe-signature'],
+    bodyLimitBytes: PAYMENT_EVENT_BYTES,
+    ...(secrets.length === 0 ? { off: 'Stripe is off: STRIPE_WEBHOOK_SECRET is not set' } : {}),
     schema: receiveStripeEvent,
     verify: (headers, rawBody, nowMs) => verify(headers, rawBody, secrets, nowMs),
     parse: parseStripe,
@@ -203,27 +212,8 @@ function withoutUnrecorded(event: Record<string, unknown>): Record<string, unkno
   };
 }
 
-/**
- * What one event says of one payment intent. Figures of a payment are cumulative, so that an event that comes late, or a
- * second event of the same change, adds nothing; a refund's own figure adds up with those of the other refunds.
- */
-export interface StripeFigure {
-  /** The payment intent; a charge that was made without one counts as its own. */
-  paymentId: string;
-  /** The refund that the amount is of; undefined where it is of the whole payment so far. */
-  refundId: string | undefined;
-  currency: string;
-  amountCents: number | undefined;
-}
-
-export interface StripePaymentEvent extends PaymentEvent {
-  figure?: StripeFigure;
-  /** Why the event is acknowledged and has no effect. */
-  ignored?: string;
-}
-
 /** The body was held against the schema by the caller. */
-function toPaymentEvent(body: StripeWebhook, message: SignedMessage, livemode: boolean): StripePaymentEvent {
+function toPaymentEvent(body: StripeWebhook, message: SignedMessage, livemode: boolean): PaymentEvent {
   const { rawBody, scheme } = message;
   const { identity, orderId } = describeStripe(body, message);
   const delivery = { identity, scheme, rawBody, unsignedEventId: undefined, replayed: false };
@@ -255,7 +245,7 @@ function toPaymentEvent(body: StripeWebhook, message: SignedMessage, livemode: b
     type,
     amountCents,
     paymentMethod: object.payment_method_types?.[0],
-    figure: { paymentId, refundId, currency, amountCents },
+    figure: { paymentId, refundId, currency },
   };
 }
 
@@ -279,7 +269,7 @@ function describeStripe(body: unknown, { rawBody }: SignedMessage): Description 
   const orderId = isText(order_id, 16) && ORDER_ID.test(order_id) ? Number(order_id) : 0;
   return {
     identity: `stripe:${eventIdentity(isId(id) ? id : undefined, undefined, rawBody)}`,
-    eventType: isText(type, 100) ? type : null,
+    eventType: isText(type, 100) ? (isUsed(type) ? USED[type].type : type) : null,
     // What is no id of an order may be one of another shop on the same account.
     orderId: orderId > 0 && Number.isSafeInteger(orderId) ? orderId : null,
   };
