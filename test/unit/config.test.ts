@@ -286,18 +286,15 @@ function standardSecret(bytes: number): string {
   return `whsec_${Buffer.alloc(bytes, 'key of a shop').toString('base64')}`;
 }
 
-test('STRIPE_WEBHOOK_SECRET is a signing secret, never an API key; its mode is that of the environment unless it is set', () => {
+test('STRIPE_WEBHOOK_SECRET is a signing secret, no API key; its mode is that of the environment unless it is set', () => {
   const stripe = { STRIPE_WEBHOOK_SECRET: `whsec_${'a'.repeat(32)}` };
-  const secrets = [stripe.STRIPE_WEBHOOK_SECRET];
-  expect(loadConfig({}).stripe).toEqual({ secrets: [], livemode: false });
-  expect(loadConfig(stripe).stripe).toEqual({ secrets, livemode: false });
-  expect(loadConfig({ ...PRODUCTION, ...stripe }).stripe).toEqual({ secrets, livemode: true });
-  expect(loadConfig({ ...PRODUCTION, ...stripe, STRIPE_LIVEMODE: 'false' }).stripe.livemode).toBe(false);
-  const wrong = 'STRIPE_WEBHOOK_SECRET must be the signing secret of the endpoint';
-  expect(refusal({ STRIPE_WEBHOOK_SECRET: 'sk_live_hunter2' })).toContain(wrong);
-  expect(refusal({ STRIPE_WEBHOOK_SECRET: 'sk_live_hunter2' })).not.toContain('hunter2');
-  expect(refusal({ STRIPE_WEBHOOK_SECRET: 'whsec_a b' })).toContain(wrong);
-  expect(refusal({ ...PRODUCTION, STRIPE_WEBHOOK_SECRET: 'whsec_short' })).toContain(
-    'STRIPE_WEBHOOK_SECRET must have 24 bytes at least in production',
+  expect(loadConfig(stripe).stripe).toEqual({ secrets: [stripe.STRIPE_WEBHOOK_SECRET], livemode: false });
+  expect(loadConfig(PRODUCTION).stripe).toEqual({ secrets: [], livemode: true });
+  expect(loadConfig({ ...PRODUCTION, STRIPE_LIVEMODE: 'false' }).stripe.livemode).toBe(false);
+  const refused = ['sk_live_hunter2', 'whsec_a b'].map((secret) =>
+    refusal({ STRIPE_WEBHOOK_SECRET: secret }),
   );
+  for (const text of refused) expect(text).toMatch(/STRIPE_WEBHOOK_SECRET must be the signing secret[^2]*$/);
+  const short = refusal({ ...PRODUCTION, STRIPE_WEBHOOK_SECRET: 'whsec_short' });
+  expect(short).toContain('STRIPE_WEBHOOK_SECRET must have 24 bytes at least in production');
 });
