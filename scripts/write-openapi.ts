@@ -61,6 +61,7 @@ async function buildDocument(): Promise<string> {
       clock: systemClock,
       metrics: createMetrics(),
       orderTtlMinutes: 0,
+      outbound: { rules: { insecure: false }, secretsKeys: [] },
     }),
     readiness: { isDraining: () => false, check: async () => undefined },
     logger: pino({ level: 'silent' }),

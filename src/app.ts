@@ -38,6 +38,8 @@ import { inboxRoutes } from './inbound/inbox.routes.ts';
 import { inboxSchemas } from './inbound/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
 import { paymentExceptionSchemas } from './payments/payment-exception.schemas.ts';
+import { endpointRoutes } from './outbound/endpoint.routes.ts';
+import { endpointSchemas } from './outbound/endpoint.schemas.ts';
 import { webhookRoutes } from './inbound/webhook.routes.ts';
 import { createGenericProvider, PaymentWebhookBody } from './inbound/providers/generic.ts';
 import { createStripeProvider, StripeWebhookBody } from './inbound/providers/stripe.ts';
@@ -99,6 +101,7 @@ const schemas = [
   EventSchema,
   ...inboxSchemas,
   ...paymentExceptionSchemas,
+  ...endpointSchemas,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -197,6 +200,7 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(webhookRoutes, { payments, inbox, providers, clock, metrics });
   await app.register(inboxRoutes, { inbox, providers });
   await app.register(paymentExceptionRoutes, { exceptions });
+  await app.register(endpointRoutes, { endpoints: services.endpoints });
 }
 
 /** The second copy of the API is the same API; showing it twice would only be noise. */

@@ -4,9 +4,16 @@ import { parseEnv } from 'node:util';
 
 import { readDatabaseUrl } from './db/database-url.ts';
 import { isHostName, isLoopback, isNetwork } from './lib/networks.ts';
+import { readKey } from './lib/secret-box.ts';
 import { isBrokenStandardSecret, standardWebhooksKey } from './lib/signing-key.ts';
 import { StartupError } from './lib/startup-error.ts';
-import { DEVELOPMENT_WEBHOOK_SECRET, SETTINGS, type SettingOf, type WordOf } from './settings.ts';
+import {
+  DEVELOPMENT_SECRETS_KEY,
+  DEVELOPMENT_WEBHOOK_SECRET,
+  SETTINGS,
+  type SettingOf,
+  type WordOf,
+} from './settings.ts';
 
 /** What the service runs with. Checked once, frozen, and passed by argument: nothing else reads the environment. */
 export interface Config {
@@ -24,6 +31,10 @@ export interface Config {
   webhookSecrets: readonly string[];
   /** No secret: the service takes nothing from Stripe. */
   stripe: { secrets: readonly string[]; livemode: boolean };
+  /** What encrypts the secrets of webhook endpoints, the current key first; empty: there can be no endpoints. */
+  secretsKeys: readonly Buffer[];
+  /** Webhook endpoints may have addresses of private networks. */
+  allowInsecureEndpoints: boolean;
   /** How long an order may stay unpaid; 0 for ever. */
   orderTtlMinutes: number;
   logLevel: LogLevel;
@@ -96,6 +107,8 @@ export function loadConfig(env: Environment): Config {
     databasePoolSize: read.integer('DATABASE_POOL_SIZE'),
     webhookSecrets: webhookSecrets(read, production),
     stripe: stripeConfig(read, production),
+    secretsKeys: secretsKeys(read, production),
+    allowInsecureEndpoints: read.flag('ALLOW_INSECURE_ENDPOINTS') ?? false,
     allowOpen: read.flag('ALLOW_OPEN') ?? false,
     orderTtlMinutes: read.integer('ORDER_TTL_MINUTES'),
     logLevel: read.word('LOG_LEVEL'),
@@ -111,6 +124,11 @@ export function loadConfig(env: Environment): Config {
   }
   if (production && config.databaseUrl === undefined) {
     read.faults.push('DATABASE_URL must be set in production');
+  }
+  if (production && config.allowInsecureEndpoints) {
+    read.faults.push(
+      'ALLOW_INSECURE_ENDPOINTS must not be true in production: a webhook endpoint could then lead into your network',
+    );
   }
   if (production && !config.allowOpen) {
     read.faults.push(
@@ -163,6 +181,27 @@ function stripeConfig(read: SettingsReader, production: boolean): Config['stripe
     read.faults.push(`STRIPE_WEBHOOK_SECRET must have ${WEBHOOK_SECRET_BYTES} bytes at least in production`);
   }
   return Object.freeze({ secrets: Object.freeze(secret === '' ? [] : [secret]), livemode });
+}
+
+function secretsKeys(read: SettingsReader, production: boolean): readonly Buffer[] {
+  const names = ['SECRETS_KEY', 'SECRETS_KEY_PREVIOUS'] as const;
+  const keys = names.map((name) => {
+    const text = read.text(name, production);
+    if (text === '') return undefined;
+    const key = readKey(text);
+    if (key === undefined) {
+      read.faults.push(
+        `${name} must be 32 random bytes in base64 or hex, such as \`openssl rand -base64 32\` makes`,
+      );
+    } else if (production && text === DEVELOPMENT_SECRETS_KEY) {
+      read.faults.push(`${name} must not be the key of the examples in production`);
+    }
+    return key;
+  });
+  if (keys[0] === undefined && keys[1] !== undefined) {
+    read.faults.push('SECRETS_KEY must be set where SECRETS_KEY_PREVIOUS is');
+  }
+  return Object.freeze(keys.filter((key) => key !== undefined));
 }
 
 /** A secret that somebody can guess lets them mark orders as paid. The secret itself is never repeated. */

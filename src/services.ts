@@ -5,12 +5,17 @@ import { createEventReader, createFeedService } from './events/feed.service.ts';
 import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { observeBatches } from './lib/metrics.ts';
+import { createSecretBox } from './lib/secret-box.ts';
 import type { Metrics } from './metrics.ts';
 import { createRoomMaker } from './orders/expiry/expiry.service.ts';
 import { createOrderPlacer } from './orders/placing/order-placer.ts';
 import { orderCreated } from './orders/order.events.ts';
 import { findPlacedOrders, findReadyOrders } from './orders/order.repository.ts';
 import { createOrderService } from './orders/order.service.ts';
+import { eventTypes } from './event-types.ts';
+import type { EndpointRules } from './outbound/address-guard.ts';
+import { createEndpointService } from './outbound/endpoint.service.ts';
+import { createResolver, type Resolve } from './outbound/guarded-connector.ts';
 import { showFailed } from './inbound/inbox-gauges.ts';
 import { createInboxService } from './inbound/inbox.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
@@ -27,14 +32,28 @@ export interface Dependencies {
   metrics: Metrics;
   /** How long an order may stay unpaid; 0 for ever. */
   orderTtlMinutes: number;
+  outbound: OutboundSettings;
+}
+
+export interface OutboundSettings {
+  rules: EndpointRules;
+  /** What encrypts the secrets of endpoints, the current key first; empty: there can be no endpoints. */
+  secretsKeys: readonly Buffer[];
+  /** The system's name servers, unless a test has others. */
+  resolve?: Resolve;
 }
 
 export type Services = ReturnType<typeof createServices>;
+
+const EVENT_TYPES: ReadonlySet<string> = new Set(eventTypes.map(({ type }) => type));
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
   const { database, clock, metrics, orderTtlMinutes: ttlMinutes } = dependencies;
   const { db, lists, reads, lane } = database;
+  const { rules, resolve = createResolver() } = dependencies.outbound;
+  const [currentKey, ...previousKeys] = dependencies.outbound.secretsKeys;
+  const box = currentKey && createSecretBox([currentKey, ...previousKeys]);
   showPoolUse(database.pools, metrics.registry);
   const room = createRoomMaker({ db, metrics });
   const placer = createOrderPlacer({ lane, reads, room, metrics, ttlMinutes });
@@ -74,6 +93,7 @@ export function createServices(dependencies: Dependencies) {
     exceptions: createPaymentExceptionService({ db, lists, reads }),
     readEvents,
     feed: createFeedService({ lists, read: readEvents }),
+    endpoints: createEndpointService({ db, lists, reads, box, rules, resolve, types: EVENT_TYPES }),
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
       await Promise.all([

@@ -44,6 +44,9 @@ export type Setting = TextSetting | IntegerSetting | WordSetting | FlagSetting |
 /** The secret of the examples: fit for trying out, refused in production. */
 export const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
 
+/** The key of a service that is tried out: it protects nothing, and is refused in production. */
+export const DEVELOPMENT_SECRETS_KEY = Buffer.from('development-secrets-key-32-bytes').toString('base64');
+
 export const SETTINGS = {
   HOST: {
     is: 'text',
@@ -106,6 +109,24 @@ export const SETTINGS = {
     example: 'true',
     means:
       '`true`: only live events of Stripe count, `false`: only test ones; unset: live in production alone',
+  },
+  SECRETS_KEY: {
+    is: 'text',
+    fallback: DEVELOPMENT_SECRETS_KEY,
+    inProduction: '',
+    means:
+      'Encrypts the secrets of [webhook endpoints](docs/events.md#webhooks): 32 random bytes in base64 or hex (`openssl rand -base64 32`). Keep it apart from backups; in production there are no endpoints without it',
+  },
+  SECRETS_KEY_PREVIOUS: {
+    is: 'text',
+    fallback: '',
+    means: 'The key before: a start encrypts anew what it encrypted',
+  },
+  ALLOW_INSECURE_ENDPOINTS: {
+    is: 'flag',
+    fallback: false,
+    means:
+      '`true`: webhook endpoints may also have http, any port, and addresses of loopback and private networks; refused in production',
   },
   ORDER_TTL_MINUTES: {
     is: 'integer',

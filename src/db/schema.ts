@@ -23,10 +23,33 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Numeric = ColumnType<string, number | string, number | string>;
 
+export interface DeadLetterResends {
+  actor: string;
+  created_at: Generated<string>;
+  dead_from: string | null;
+  dead_to: string | null;
+  endpoint_id: number | null;
+  finished_at: string | null;
+  id: Generated<number>;
+  last_id: Generated<number>;
+  max_id: number;
+  request_id: string | null;
+  resent: Generated<number>;
+  status: Generated<string>;
+  version: Generated<number>;
+}
+
 export interface DeletedProducts {
   deleted_at: Generated<string>;
   id: number;
   sku: string;
+}
+
+export interface EventConsumers {
+  epoch: number;
+  event_id: number;
+  name: string;
+  transaction_id: string;
 }
 
 export interface EventEpochs {
@@ -185,8 +208,53 @@ export interface SweptEvents {
   transaction_id: Generated<string>;
 }
 
+export interface WebhookDeliveries {
+  aggregate_id: number;
+  aggregate_type: string;
+  attempts: Generated<Json>;
+  created_at: Generated<string>;
+  due_at: Generated<string>;
+  endpoint_id: number;
+  id: Generated<number>;
+  lease: Generated<number>;
+  message_id: number;
+  settled_at: string | null;
+  status: Generated<string>;
+  tries: Generated<number>;
+}
+
+export interface WebhookEndpoints {
+  created_at: Generated<string>;
+  deleted_at: string | null;
+  description: string | null;
+  epoch: number;
+  failing_since: string | null;
+  id: Generated<number>;
+  ordering: string;
+  secret: string;
+  secret_previous: string | null;
+  secret_previous_until: string | null;
+  snapshot: string;
+  status: Generated<string>;
+  types: string[] | null;
+  updated_at: Generated<string>;
+  url: string;
+  version: Generated<number>;
+}
+
+export interface WebhookMessages {
+  body: string;
+  created_at: Generated<string>;
+  event_id: string;
+  event_type: string;
+  id: Generated<number>;
+  traceparent: string | null;
+}
+
 export interface DB {
+  dead_letter_resends: DeadLetterResends;
   deleted_products: DeletedProducts;
+  event_consumers: EventConsumers;
   event_epochs: EventEpochs;
   event_feed: EventFeed;
   events: Events;
@@ -199,4 +267,7 @@ export interface DB {
   products: Products;
   stock_movements: StockMovements;
   swept_events: SweptEvents;
+  webhook_deliveries: WebhookDeliveries;
+  webhook_endpoints: WebhookEndpoints;
+  webhook_messages: WebhookMessages;
 }

@@ -9,7 +9,13 @@ import type { Caller } from '../lib/caller.ts';
  */
 
 /** What an event is about (`events_aggregate_type_known`). */
-export const aggregateTypes = ['product', 'order', 'payment_exception'] as const;
+export const aggregateTypes = [
+  'product',
+  'order',
+  'payment_exception',
+  'webhook_endpoint',
+  'webhook_delivery',
+] as const;
 export type AggregateType = (typeof aggregateTypes)[number];
 
 /** One type of event. `Payload` is the type of what `payload` describes. */

@@ -39,6 +39,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         { name: 'Orders', description: 'Orders, and the stock that they hold' },
         { name: 'Payments', description: 'Money that bought nothing, for a person to look at' },
         { name: 'Webhooks', description: 'Payment events, and the inbox of all that came in' },
+        { name: 'Webhook endpoints', description: 'Where events are sent to, signed' },
         { name: 'Inventory', description: 'The ledger of stock, and its audit' },
         { name: 'Events', description: 'Every change, in the order in which it was committed' },
         { name: 'General', description: 'Health, readiness, metrics and the codes of refusals' },

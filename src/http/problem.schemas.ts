@@ -83,7 +83,7 @@ const ProblemSchema = Type.Object(
     ),
     current: Type.Optional(
       Type.Unsafe({
-        anyOf: ['Order', 'Product', 'PaymentException'].map((name) => Type.Ref(name)),
+        anyOf: ['Order', 'Product', 'PaymentException', 'WebhookEndpoint'].map((name) => Type.Ref(name)),
         description: 'With version_mismatch and exception_already_resolved: the resource as it is',
       }),
     ),

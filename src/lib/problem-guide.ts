@@ -94,6 +94,11 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     remedy: NOT_THERE,
     example: { detail: 'Payment exception not found' },
   },
+  endpoint_not_found: {
+    means: `There is no webhook endpoint with this id, or it was deleted. ${TAKEN_AS_IT_WAS}`,
+    remedy: NOT_THERE,
+    example: { detail: 'Webhook endpoint not found' },
+  },
   inbound_delivery_not_found: {
     means:
       'The inbox holds no inbound delivery with this id. Those that were refused or failed are kept for some days only.',
@@ -171,6 +176,17 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       detail: 'The exception was resolved as refunded at 2026-01-02T08:00:00.000Z',
       current: { id: 1, status: 'RESOLVED', resolution: 'refunded', version: 2 },
     },
+  },
+  endpoint_limit_reached: {
+    means: 'The service has as many webhook endpoints as it can have.',
+    remedy: 'Delete one that is no longer used, or let one receiver pass events on.',
+    example: { detail: 'There are 50 webhook endpoints, and there can be no more' },
+  },
+  secrets_key_missing: {
+    means: 'The secrets of webhook endpoints are stored encrypted, and the service has no key for that.',
+    remedy:
+      'Set `SECRETS_KEY` to 32 random bytes in base64 (`openssl rand -base64 32`), and start the service again.',
+    example: { detail: 'The service has no key to encrypt the secrets of endpoints with' },
   },
   inbound_delivery_not_failed: {
     means:

@@ -58,6 +58,7 @@ async function payLastOrder() {
 test('one command, one exact list of events; refused and repeated commands tell nothing', async () => {
   const product = { sku: 'GOLDEN', name: 'x', price: 10, stock: 10 };
   const order = { product_id: 1, quantity: 1 };
+  const endpoint = { url: 'https://shop.example/hooks' };
   const adjustment = { delta: 1, reason: 'found' };
   const keyed = { 'idempotency-key': 'golden-adjustment' };
   const key = { 'idempotency-key': 'golden' };
@@ -135,6 +136,37 @@ test('one command, one exact list of events; refused and repeated commands tell 
     ],
     ['delete it', () => call('DELETE', '/products/3'), '204', 'product.deleted 2'],
     ['delete it again', () => call('DELETE', '/products/3'), '404'],
+    [
+      'create a webhook endpoint',
+      () => call('POST', '/webhook-endpoints', { url: 'https://shop.example/' }, key),
+      '409',
+    ],
+    [
+      'create it under a key of its own',
+      () => call('POST', '/webhook-endpoints', endpoint, { 'idempotency-key': 'e' }),
+      '201',
+      'endpoint.created 1',
+    ],
+    [
+      'create it again',
+      () => call('POST', '/webhook-endpoints', endpoint, { 'idempotency-key': 'e' }),
+      '201',
+    ],
+    [
+      'pause it',
+      () => call('PATCH', '/webhook-endpoints/1', { status: 'paused' }),
+      '200',
+      'endpoint.updated 2',
+    ],
+    ['pause it again', () => call('PATCH', '/webhook-endpoints/1', { status: 'paused' }), '200'],
+    [
+      'rotate its secret',
+      () => call('POST', '/webhook-endpoints/1/rotate'),
+      '200',
+      'endpoint.secret_rotated 3',
+    ],
+    ['delete the endpoint', () => call('DELETE', '/webhook-endpoints/1'), '204', 'endpoint.deleted 4'],
+    ['delete it twice', () => call('DELETE', '/webhook-endpoints/1'), '404'],
   ];
   const found = [];
   for (const [name, command] of script) found.push([name, ...(await told(command))]);

@@ -165,7 +165,7 @@ test('every call tells of the refusals that any call can get, once and shared', 
   );
 });
 
-test('an ETag is told where a version is taken: by products, orders and exceptions, not by the inbox', () => {
+test('an ETag is told where a version is taken: by products, orders, exceptions and endpoints, not by the inbox', () => {
   const tells = operations().flatMap(([name, { responses }]) =>
     'ETag' in (responses['200']?.headers ?? {}) ? [name] : [],
   );
@@ -173,9 +173,12 @@ test('an ETag is told where a version is taken: by products, orders and exceptio
     'get /orders/{id}',
     'get /payments/exceptions/{id}',
     'get /products/{id}',
+    'get /webhook-endpoints/{id}',
     'patch /orders/{id}/status',
     'patch /products/{id}',
+    'patch /webhook-endpoints/{id}',
     'post /payments/exceptions/{id}/resolve',
+    'post /webhook-endpoints/{id}/rotate',
     'put /orders/{id}',
     'put /products/{id}',
   ]);

@@ -112,6 +112,10 @@ const TYPES: Record<string, string> = {
   boolean: 'boolean',
   bytea: 'Buffer',
   json: 'Json',
+  jsonb: 'Json',
+  pg_snapshot: 'string',
+  // All arrays are of texts.
+  ARRAY: 'string[]',
   'timestamp with time zone': 'string',
   xid8: 'string',
 };

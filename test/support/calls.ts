@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { AppOptions } from '../../src/app.ts';
 import type { RequestEntry } from '../../src/http/request-line.ts';
 import type { Clock } from '../../src/lib/clock.ts';
+import type { OutboundSettings } from '../../src/services.ts';
 import type { TestDatabase } from './database.ts';
 
 /* What calls to a service have in common, whether it is in this process or in others. */
@@ -17,6 +18,7 @@ export interface TestServiceOptions {
   webhookSecrets?: readonly string[];
   clock?: Clock;
   orderTtlMinutes?: number;
+  outbound?: Partial<OutboundSettings>;
   /** Settings of the app, instead of those of a test. */
   config?: Partial<AppOptions['config']>;
   limits?: AppOptions['limits'];

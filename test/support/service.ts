@@ -77,6 +77,13 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
     orderTtlMinutes: options.orderTtlMinutes ?? 0,
+    outbound: {
+      rules: { insecure: true },
+      secretsKeys: [Buffer.alloc(32, 1)],
+      // No test depends on name servers.
+      resolve: async () => ['127.0.0.1'],
+      ...options.outbound,
+    },
   });
   const app = await buildApp({
     config: {
