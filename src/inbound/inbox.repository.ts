@@ -106,7 +106,9 @@ function conditionsOf(filter: InboxFilter): RawBuilder<unknown>[] {
   }
   if (order_id !== undefined) conditions.push(sql`order_id = ${order_id}`);
   if (event_id !== undefined) {
-    conditions.push(sql`identity in (${`event:${event_id}`}, ${`webhook:${event_id}`})`);
+    conditions.push(
+      sql`identity in (${`event:${event_id}`}, ${`webhook:${event_id}`}, ${`stripe:${event_id}`})`,
+    );
   }
   if (received_from !== undefined) {
     conditions.push(

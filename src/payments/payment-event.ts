@@ -3,34 +3,32 @@ import type { ReviewReason } from './payment-rules.ts';
 
 /** A payment event, whose sender is verified, whichever provider it came from. */
 export interface PaymentEvent {
-  /** What can be inserted once. */
+  provider: string;
+  /** With the type, what can be inserted once. It begins with the provider, but for the generic one. */
   identity: string;
+  /** payment.succeeded, payment.failed, payment.refunded or payment.disputed; others are ignored. */
   type: string;
-  /** Null in events of unused types that name no order. */
+  /** Null in events of unused types that name no order, and where only the provider's payment says which order it is. */
   orderId: number | null;
+  /** What the provider calls the payment. */
+  providerPaymentId: string | undefined;
   amountCents: number | undefined;
+  /** In place of the amount of a refund: the sum of all refunds of the provider's payment so far. */
+  refundedTotalCents: number | undefined;
+  /** Upper case; undefined: that of the shop. */
+  currency: string | undefined;
+  /** Why it has no effect whatever its type, such as an event of the provider's test mode; undefined: it has one. */
+  ignoredBecause: string | undefined;
   paymentMethod: string | undefined;
   /** How it was signed; recorded. */
   scheme: string;
   /** The X-Event-Id header: recorded, not signed, never trusted. */
   unsignedEventId: string | undefined;
   rawBody: Buffer;
-  figure?: ProviderFigure;
-  /** Why the event is acknowledged without an effect, whatever its type. */
-  ignored?: string;
   /** Applied again from the inbox: its provider has not sent it once more. */
   replayed: boolean;
-}
-
-/** What an event says of one payment, as its provider names it. */
-export interface ProviderFigure {
-  paymentId: string;
-  /**
-   * The refund whose own amount this is: it adds up with those of the other refunds. Undefined where the amount is that of
-   * the whole payment so far, which includes what earlier events have said.
-   */
-  refundId: string | undefined;
-  currency: string;
+  /** The refund whose own amount the amount is; several events may tell of one. */
+  providerRefundId: string | undefined;
 }
 
 export type PaymentResult =

@@ -78,6 +78,8 @@ describe('POST /webhooks/stripe', () => {
     const unused = { event_type: 'customer.created', order_id: orderId, event_id: 'evt_shared' };
     expect((await service.pay(unused)).body.status).toBe('ignored');
     expect((await deliver(service, payload)).body.status).toBe('processed');
+    const found = await inboxOf(service, 'event_id=evt_shared');
+    expect(found.map(({ identity }) => identity)).toEqual(['stripe:evt_shared', 'event:evt_shared']);
   });
 
   test('an event without an order is 404 and kept, so that a later delivery can succeed', async () => {

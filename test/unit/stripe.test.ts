@@ -121,7 +121,9 @@ describe('reading', () => {
       amountCents: 3000,
       paymentMethod: 'card',
       scheme: 'stripe-signature',
-      figure: { paymentId: INTENT, refundId: undefined, currency: 'USD' },
+      providerPaymentId: INTENT,
+      providerRefundId: undefined,
+      currency: 'USD',
     });
   });
 
@@ -142,14 +144,16 @@ describe('reading', () => {
     expect(sum).toMatchObject({
       type: 'payment.refunded',
       orderId: null,
-      amountCents: 1500,
-      figure: { paymentId: INTENT, refundId: undefined },
+      amountCents: undefined,
+      refundedTotalCents: 1500,
+      providerPaymentId: INTENT,
     });
     for (const type of ['refund.created', 'refund.updated', 'charge.refund.updated']) {
       expect(read(stripeEvent(type, refund({ amount: 500, id: 're_1' })))).toMatchObject({
         type: 'payment.refunded',
         amountCents: 500,
-        figure: { paymentId: INTENT, refundId: 're_1' },
+        providerPaymentId: INTENT,
+        providerRefundId: 're_1',
       });
     }
   });
@@ -160,7 +164,7 @@ describe('reading', () => {
       const event = read(stripeEvent('refund.updated', refund({ amount: 500, status })));
       expect(event).toMatchObject({
         type: 'refund.updated',
-        ignored: `The refund is ${status ?? 'pending'}`,
+        ignoredBecause: `The refund is ${status ?? 'pending'}`,
       });
     },
   );
@@ -169,7 +173,7 @@ describe('reading', () => {
     expect(read(stripeEvent('charge.dispute.created', dispute({ amount: 5998 })))).toMatchObject({
       type: 'payment.disputed',
       amountCents: 5998,
-      figure: { paymentId: INTENT },
+      providerPaymentId: INTENT,
     });
   });
 
@@ -186,7 +190,7 @@ describe('reading', () => {
       stripeEvent('payment_intent.succeeded', paymentIntent({ amount, currency, orderId: 7 })),
     );
     expect(event.amountCents).toBe(cents);
-    expect(event.figure?.currency).toBe(currency.toUpperCase());
+    expect(event.currency).toBe(currency.toUpperCase());
   });
 
   test.each([
@@ -201,7 +205,7 @@ describe('reading', () => {
     if (typeof message === 'string') throw new Error(message);
     expect(other.read(other.parse(message.rawBody), message)).toMatchObject({
       orderId: null,
-      ignored: `This is an event of Stripe’s ${from} mode, and only ${only} events are used`,
+      ignoredBecause: `This is an event of Stripe’s ${from} mode, and only ${only} events are used`,
     });
   });
 
@@ -232,6 +236,6 @@ describe('reading', () => {
     const twice = [1, 2].map((amount) =>
       read(stripeEvent('payment_intent.succeeded', paymentIntent({ amount }), { id: 'evt_1' })),
     );
-    expect(twice.map(({ identity }) => identity)).toEqual(['stripe:event:evt_1', 'stripe:event:evt_1']);
+    expect(twice.map(({ identity }) => identity)).toEqual(['stripe:evt_1', 'stripe:evt_1']);
   });
 });

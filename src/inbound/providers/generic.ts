@@ -170,10 +170,16 @@ function toPaymentEvent(
     typeof PaymentWebhookBody
   >;
   return {
+    provider: 'generic',
     identity: eventIdentity(event_id, webhookId, rawBody),
     type: event_type,
     orderId: order_id ?? null,
+    providerPaymentId: undefined,
+    providerRefundId: undefined,
     amountCents: amount === undefined ? undefined : toCents(amount),
+    refundedTotalCents: undefined,
+    currency: undefined,
+    ignoredBecause: undefined,
     paymentMethod: payment_method ?? undefined,
     unsignedEventId,
     scheme,
