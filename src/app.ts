@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { eventTypes } from './event-types.ts';
 import { eventRoutes } from './events/event.routes.ts';
 import { EventSchema } from './events/event.schemas.ts';
+import { withoutPrefix } from './http/api-prefix.ts';
 import { answerClientErrors, refuseTunnels } from './http/client-errors.ts';
 import { limitConnections } from './http/connections.ts';
 import { limitDuration } from './http/deadline.ts';
@@ -135,6 +136,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     return503OnClosing: false,
     ajv: ajvOptions,
     ...(options.compilers && { schemaController: { compilersFactory: options.compilers } }),
+    rewriteUrl: withoutPrefix,
     clientErrorHandler: answerClientErrors(services.metrics),
     frameworkErrors: (error, request, reply) => {
       void sendProblem(error, request, reply);
@@ -168,7 +170,6 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
     limits.sharedAnswerMs ?? SHARED_ANSWER_MS,
   );
   await app.register(api, { config, services, readiness, readMetrics });
-  await app.register(api, { config, services, readiness, readMetrics, prefix: '/api/v1' });
   await serveDocs(app, { signsWebhooks: config.environment !== 'production' });
   return app;
 }
@@ -187,7 +188,6 @@ interface ApiOptions extends Pick<AppOptions, 'config' | 'services' | 'readiness
 async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const { config, services, readiness, readMetrics } = options;
   const { products, orders, payments, inbox, exceptions, stock, audits, feed, metrics, clock } = services;
-  if (app.prefix !== '') hideFromOpenApi(app);
   await app.register(entranceRoutes);
   await app.register(problemTypeRoutes);
   await app.register(generalRoutes, { readiness, readMetrics });
@@ -201,11 +201,4 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(inboxRoutes, { inbox, providers });
   await app.register(paymentExceptionRoutes, { exceptions });
   await app.register(endpointRoutes, { endpoints: services.endpoints });
-}
-
-/** The second copy of the API is the same API; showing it twice would only be noise. */
-function hideFromOpenApi(app: FastifyInstance): void {
-  app.addHook('onRoute', (route) => {
-    route.schema = { ...route.schema, hide: true };
-  });
 }

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
+import { prefixOf } from './api-prefix.ts';
 import { prefersHtml, wayToRoot } from './page-layout.ts';
 import { routeConfig } from './route-config.ts';
 import { ref } from './schemas.ts';
@@ -41,7 +42,7 @@ export const entranceRoutes: FastifyPluginAsyncTypebox = async (app) => {
   app.get('/', { schema: getEntrance, config: routeConfig('public', 'exempt') }, async (request, reply) => {
     reply.header('vary', 'accept');
     if (prefersHtml(request)) return reply.redirect(`${wayToRoot(request)}docs/`, 303);
-    return reply.send(describeEntrance(app.prefix));
+    return reply.send(describeEntrance(prefixOf(request)));
   });
 };
 

@@ -22,7 +22,7 @@ export function refuseUnknownCalls(app: FastifyInstance): void {
   });
   // For a plugin that finds nothing below a path of its own.
   app.setNotFoundHandler((request) => {
-    throw notFound(request, pathOf(request.url));
+    throw notFound(request);
   });
 }
 
@@ -41,7 +41,7 @@ class KnownPaths {
   refusalOf(request: FastifyRequest): AppError {
     const path = pathOf(request.url);
     const found = [...this.#methods.values()].filter(({ pattern }) => pattern.test(path));
-    if (found.length === 0) return notFound(request, path);
+    if (found.length === 0) return notFound(request);
     const allow = listed(found.flatMap(({ methods }) => [...methods]));
     return new AppError('method_not_allowed', `This path takes ${allow}`, { headers: { allow } });
   }
@@ -71,6 +71,6 @@ function pathOf(url: string): string {
   }
 }
 
-function notFound({ method }: FastifyRequest, path: string): AppError {
-  return new AppError('not_found', `There is nothing at ${method} ${shorten(path || '/')}`);
+function notFound({ method, originalUrl }: FastifyRequest): AppError {
+  return new AppError('not_found', `There is nothing at ${method} ${shorten(pathOf(originalUrl) || '/')}`);
 }

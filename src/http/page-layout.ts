@@ -42,8 +42,8 @@ function weightOf(type: string, accept: string): number {
 }
 
 /** The way from the page that was asked for up to the root of the service, relative: a proxy may have stripped a prefix. */
-export function wayToRoot({ url }: FastifyRequest): string {
-  const [path = '/'] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?');
+export function wayToRoot({ originalUrl }: FastifyRequest): string {
+  const [path = '/'] = originalUrl.replace(/^https?:\/\/[^/?]*/i, '').split('?');
   return '../'.repeat(path.split('/').length - 2) || './';
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Page, PageQuery } from '../lib/page.ts';
+import { prefixOf } from './api-prefix.ts';
 
 /**
  * A page of 1,000 usual rows has 250 KB. Rows with the longest texts that are allowed would make 10 MB, which the
@@ -66,5 +67,5 @@ function linkTo(request: FastifyRequest, parameter: string, cursor: string): str
     if (name !== 'skip' && name !== parameter) query.append(name, String(value));
   }
   query.set(parameter, cursor);
-  return `${path}?${query.toString()}`;
+  return `${prefixOf(request)}${path}?${query.toString()}`;
 }

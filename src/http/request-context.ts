@@ -99,7 +99,7 @@ export function observeRequests(
     const durations = new Durations(metrics, route);
     const isLogged = !STATIC_ROUTE.test(route);
     const observe = (request: FastifyRequest, reply: FastifyReply, aborted: boolean) => {
-      const { method, url } = request;
+      const { method, originalUrl: url } = request;
       const status = reply.statusCode;
       const durationMs = performance.now() - reply.startedAt;
       durations.observe(method, status, durationMs);

@@ -1,10 +1,11 @@
 import type { FastifyReply } from 'fastify';
 
 import { toEtag } from '../lib/versions.ts';
+import { prefixOf } from './api-prefix.ts';
 
 interface DoneOnce {
   status: 200 | 201;
-  /** Where the new resource is, when the call has made one with a path of its own. */
+  /** Where the new resource is, without the prefix, when the call has made one with a path of its own. */
   location?: string;
 }
 
@@ -15,7 +16,7 @@ export function sendOnce(
   { status, location }: DoneOnce,
 ): FastifyReply {
   if (replayed) reply.header('idempotency-replayed', 'true');
-  if (location !== undefined) reply.header('location', location);
+  if (location !== undefined) reply.header('location', `${prefixOf(reply.request)}${location}`);
   return reply.code(status).header('etag', toEtag(result.version)).send(result);
 }
 

@@ -17,7 +17,7 @@ export const orderRoutes: FastifyPluginAsyncTypebox<{ orders: OrderService }> = 
     if (request.query.dry_run === true) return reply.code(200).send(await orders.preview(order));
     const context = contextOf(request, { key: { route: '/orders', command: orderCommand(order) } });
     const placed = await orders.place(order, context);
-    return sendOnce(reply, placed, { status: 201, location: `${app.prefix}/orders/${placed.result.id}` });
+    return sendOnce(reply, placed, { status: 201, location: `/orders/${placed.result.id}` });
   });
 
   const previewing = { schema: schemas.previewOrder, config: routeConfig('reader', 'point') };

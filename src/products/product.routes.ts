@@ -21,7 +21,7 @@ export const productRoutes: FastifyPluginAsyncTypebox<{ products: ProductService
     const command = { ...fields, description, active, priceCents: toCents(price) };
     const context = contextOf(request, { key: { route: '/products', command } });
     const created = await products.create(command, context);
-    return sendOnce(reply, created, { status: 201, location: `${app.prefix}/products/${created.result.id}` });
+    return sendOnce(reply, created, { status: 201, location: `/products/${created.result.id}` });
   });
 
   const listing = { schema: schemas.listProducts, config: routeConfig('reader', 'scan') };

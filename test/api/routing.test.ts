@@ -120,6 +120,11 @@ describe('/api/v1 is the same API', () => {
     expect(headers.link).toMatch(/^<\/api\/v1\/products\?limit=1&cursor=[\w-]+>; rel="next"$/);
   });
 
+  test('a refusal says the path as it was called', async () => {
+    const answer = await service.call('GET', '/api/v1/nothing/here');
+    expect(answer).toBeProblem(404, 'not_found', 'There is nothing at GET /api/v1/nothing/here');
+  });
+
   test('payments arrive there, too', async () => {
     const { id } = await service.placeOrder((await service.createProduct()).id, 1);
     const answer = await service.call('POST', '/api/v1/webhooks/payment', { order_id: id });

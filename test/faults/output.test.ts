@@ -21,7 +21,7 @@ test('without a terminal, stdout is JSON lines and nothing else, with no query, 
   const client = new KeepAliveClient(service.url);
   await client.call('GET', '/orders?customer_email=ada@example.com');
   await client.call('GET', '/nowhere?customer_email=ada@example.com');
-  await client.call('GET', '/orders?customer_email=not-an-address');
+  await client.call('GET', '/api/v1/orders?customer_email=not-an-address');
   client.close();
   expect(await service.end('SIGTERM')).toMatchObject({ code: 0 });
   const lines = service.stdout
@@ -36,7 +36,7 @@ test('without a terminal, stdout is JSON lines and nothing else, with no query, 
   expect(lines.filter(({ msg }) => msg === 'request').map((line) => [line.path, line.status])).toEqual([
     ['/orders', 200],
     ['/nowhere', 404],
-    ['/orders', 422],
+    ['/api/v1/orders', 422],
   ]);
   expect(service.stdout).not.toMatch(/ada@|not-an-address|password/);
   expect(service.stdout).not.toContain(url.password);
