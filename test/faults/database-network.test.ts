@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 
 import { useTestDatabase } from '../support/database.ts';
-import { BACK_WITHIN_MS, DEADLINE_MS, endure, type Fault } from '../support/endure.ts';
+import { endure, type Fault } from '../support/endure.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
 import { allKinds } from '../support/traffic.ts';
 
@@ -45,12 +45,6 @@ test.each(Object.entries(faults))(
     const database = await useTestDatabase();
     const proxy = await FaultProxy.start(database.url);
     onTestFinished(() => proxy.close());
-    const { backAfterMs, slowestMs } = await endure(
-      fault(proxy),
-      { DATABASE_URL: proxy.urlOf(database.url) },
-      database,
-    );
-    expect(backAfterMs).toBeLessThan(BACK_WITHIN_MS);
-    expect(slowestMs).toBeLessThan(DEADLINE_MS);
+    expect(await endure(fault(proxy), { DATABASE_URL: proxy.urlOf(database.url) }, database)).toEqual([]);
   },
 );

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { BACK_WITHIN_MS, DEADLINE_MS, endure, type Fault } from '../support/endure.ts';
+import { endure, type Fault } from '../support/endure.ts';
 import { type OwnDatabase, OwnPostgres } from '../support/own-postgres.ts';
 import { allKinds, type Kind } from '../support/traffic.ts';
 
@@ -125,12 +125,6 @@ test.each(Object.entries(faults))(
   'PostgreSQL %s: every answer is legal or 503 in time, all is back within 5 s, each key has one order',
   async (_name, fault) => {
     const database = await postgres.createDatabase();
-    const { backAfterMs, slowestMs } = await endure(
-      fault(database),
-      { DATABASE_URL: database.url },
-      database,
-    );
-    expect(backAfterMs).toBeLessThan(BACK_WITHIN_MS);
-    expect(slowestMs).toBeLessThan(DEADLINE_MS);
+    expect(await endure(fault(database), { DATABASE_URL: database.url }, database)).toEqual([]);
   },
 );

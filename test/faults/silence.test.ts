@@ -4,11 +4,10 @@ import { useTestDatabase } from '../support/database.ts';
 import { FaultProxy, useProxiedService } from '../support/fault-proxy.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { KeepAliveClient, startProcess } from '../support/process.ts';
-import { tally, together } from '../support/race.ts';
+import { tally, together, untilServed } from '../support/race.ts';
 import type { Answer } from '../support/service.ts';
 
-/** The request deadline is 8 s; a second more for a slow machine. */
-const DEADLINE_MS = 9000;
+const UNREACHABLE = 'The database cannot be reached, try again';
 
 async function timed(call: Promise<Answer>): Promise<Answer & { ms: number }> {
   const begun = performance.now();
@@ -21,19 +20,19 @@ test('the database falls silent: reads, writes and readiness are 503 with Retry-
   const { id } = await service.createProduct();
   const order = await service.placeOrder(id, 1);
   proxy.fallSilent();
-  const answers = await Promise.all(
-    [
-      service.call('GET', `/products/${id}`),
-      service.call('GET', '/orders'),
-      service.call('POST', '/orders', { product_id: id, quantity: 1 }),
-      service.call('PATCH', `/products/${id}`, { name: 'Other' }),
-      service.pay({ event_type: 'payment.succeeded', order_id: order.id }),
-      service.call('GET', '/readyz'),
-    ].map(timed),
-  );
+  const answers = await Promise.all([
+    service.call('GET', `/products/${id}`),
+    service.call('GET', '/orders'),
+    service.call('POST', '/orders', { product_id: id, quantity: 1 }),
+    service.call('PATCH', `/products/${id}`, { name: 'Other' }),
+    service.pay({ event_type: 'payment.succeeded', order_id: order.id }),
+    service.call('GET', '/readyz'),
+  ]);
   expect(tally(answers)).toEqual({ 503: 6 });
   expect(answers.map(({ headers }) => headers['retry-after'])).toEqual(Array(6).fill('1'));
-  expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(DEADLINE_MS);
+  // The bounds on connections and statements ended them, before the deadline of 8 s.
+  const details = answers.map(({ body }) => body.detail);
+  expect(details).toEqual([...Array(5).fill(UNREACHABLE), 'The database is not ready']);
   expect((await service.call('GET', '/healthz')).status).toBe(200);
 
   await proxy.restore();
@@ -56,7 +55,6 @@ test('silence from COMMIT on: the request ends with 503 at its deadline of 8 s, 
   expect(answer.headers['retry-after']).toBe('1');
   expect(answer.body.detail).toBe('The request took too long, try again');
   expect(answer.ms).toBeGreaterThan(7500);
-  expect(answer.ms).toBeLessThan(DEADLINE_MS);
 
   await proxy.restore();
   const retried = await place();
@@ -66,7 +64,7 @@ test('silence from COMMIT on: the request ends with 503 at its deadline of 8 s, 
   await expectStockAddsUp(database);
 });
 
-test('5 idle connections die without a word: one caller is told so after 5 s, the next 10 are served at once', async () => {
+test('5 idle connections die without a word: one caller gets 503 after 5 s, the next 10 are served at once', async () => {
   const { service, proxy, database } = await useProxiedService();
   const { id } = await service.createProduct();
   await together(10, () => service.call('GET', '/orders'));
@@ -75,13 +73,13 @@ test('5 idle connections die without a word: one caller is told so after 5 s, th
   proxy.fallSilent();
   proxy.healNewConnections();
 
-  const first = await timed(service.call('GET', '/orders'));
+  const first = await service.call('GET', '/orders');
   expect(first.status).toBe(503);
-  expect(first.ms).toBeLessThan(DEADLINE_MS);
+  expect(first.body.detail).toBe(UNREACHABLE);
   for (let n = 0; n < 5; n++) {
-    const next = await timed(service.call('GET', '/orders'));
+    const next = await service.call('GET', '/orders');
     expect(next.status).toBe(200);
-    expect((await timed(service.call('POST', '/orders', { product_id: id, quantity: 1 }))).status).toBe(201);
+    expect((await service.call('POST', '/orders', { product_id: id, quantity: 1 })).status).toBe(201);
   }
   await expectStockAddsUp(database);
 });
@@ -91,11 +89,11 @@ test('an order is lost in silence with its product locked: the lock is given bac
   const { id } = await service.createProduct();
   const place = () => service.call('POST', '/orders', { product_id: id, quantity: 1 });
   proxy.failNext(/for update/, 'silence');
-  const begun = performance.now();
   expect((await place()).status).toBe(503);
-  await expect.poll(async () => (await place()).status, { interval: 10 }).toBe(201);
-  // One more answer of 503 to whoever waits for the lock fits in between; the 10 s of another timeout do not.
-  expect(performance.now() - begun).toBeLessThan(DEADLINE_MS);
+  const refusals: Answer[] = [];
+  expect((await untilServed(place, refusals)).status).toBe(201);
+  // Each waits for the lock for 1 s. If the lock came back only with the transaction's own timeout, after 10 s, there would be five.
+  expect(refusals.length).toBeLessThan(4);
   await expectStockAddsUp(database);
 });
 
@@ -121,12 +119,12 @@ test('SIGTERM while the database is silent and 20 requests wait for it: each is 
   const waiting = Promise.allSettled([...first, ...others]);
   // The lists, which were asked for last, have taken the 4 connections that they have.
   await expect.poll(() => proxy.silentLeft).toBeGreaterThan(4);
-  const exit = await service.end('SIGTERM');
+  const ending = service.end('SIGTERM');
   const answers = await waiting;
   expect(
     answers.map((answer) => (answer.status === 'fulfilled' ? answer.value.status : answer.reason)),
   ).toEqual(Array(20).fill(503));
   for (const client of clients) client.close();
-  expect(exit).toMatchObject({ code: 0, signal: null });
-  expect(exit.ms).toBeLessThan(10_000);
+  // Past its bound of 9.5 s, it would have ended with 1.
+  expect(await ending).toMatchObject({ code: 0, signal: null });
 });

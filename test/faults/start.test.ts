@@ -9,7 +9,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { useTestDatabase } from '../support/database.ts';
 import { KeepAliveClient, BuiltService, startProcess, useEmptyDatabase } from '../support/process.ts';
 
-/** A port that somebody else listens on until the test ends. */
+/** A port that another program listens on until the test ends. */
 async function takePort(): Promise<number> {
   const squatter = createServer();
   squatter.listen(0, '127.0.0.1');
@@ -87,10 +87,8 @@ test('SIGTERM while another instance migrates: exit 0 at once, and nothing was m
   const service = new BuiltService({ DATABASE_URL: database.url });
   const waiting = "select from pg_locks where locktype = 'advisory' and not granted";
   await expect.poll(() => database.query(waiting)).toHaveLength(1);
-  const exit = await service.end('SIGTERM');
-  expect(exit).toMatchObject({ code: 0, signal: null });
-  // It was 9.5 s, the bound on closing everything.
-  expect(exit.ms).toBeLessThan(5000);
+  // At its bound of 9.5 s on closing everything, it would end with 1.
+  expect(await service.end('SIGTERM')).toMatchObject({ code: 0, signal: null });
   expect(service.stderr).toBe('');
   await database.query('select pg_advisory_unlock(3853314791062309107)');
 });

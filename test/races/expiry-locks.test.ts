@@ -21,16 +21,23 @@ import {
   useExpiringService,
 } from '../support/expiry.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { observeStatements, tally, together } from '../support/race.ts';
+import {
+  expectOnlyLateRefusals,
+  observeStatements,
+  recordFailures,
+  tally,
+  together,
+  untilServed,
+} from '../support/race.ts';
 import type { Answer, TestService } from '../support/service.ts';
 
 /*
- * Whoever places orders holds products, and then needs the locks of overdue orders and of other products: the reverse of
- * everybody else's order of locks. So it must never wait there.
+ * A transaction that places orders holds products, and then needs the locks of overdue orders and of other products: every
+ * other transaction takes them in the reverse order. So it must never wait for them.
  */
 
 /**
- * Two instances on a database that tells deadlocks apart from long waits: by default both end after a second.
+ * Two instances on a database where a deadlock ends after 50 ms and a long wait after 1 s: by default, both take 1 s.
  * @returns and the SQLSTATEs of their statements that fail, also of those that are tried again
  */
 async function twoInstances(): Promise<{ one: TestService; two: TestService; failures: string[] }> {
@@ -48,21 +55,23 @@ async function twoInstances(): Promise<{ one: TestService; two: TestService; fai
 test('600 baskets [A,B], [B,A], [C,A], ... for 20 sets, overdue, canceled, paid and swept at two instances: no deadlock, no 5xx', async () => {
   const { one, two, failures } = await twoInstances();
   const products = await together(4, () => one.createProduct({ stock: 20 }));
+  const refusals: Answer[] = [];
   const buy = async (turn: number) => {
     const at = turn % 2 === 0 ? one : two;
     // Two in a row, from any start and in either direction; a third now and then.
     const step = turn % 3 === 0 ? 1 : 3;
     const ids = [0, 1, ...(turn % 5 === 0 ? [2] : [])].map((n) => products[(turn + n * step) % 4]?.id);
     const items = ids.map((product_id) => ({ product_id, quantity: 1 }));
-    const order = await at.call('POST', '/orders', { items });
-    if (order.status === 201) await settle(at, turn, order.body.id);
+    const order = await untilServed(() => at.call('POST', '/orders', { items }), refusals);
+    if (order.status === 201) await settle(at, turn, order.body.id, refusals);
     return order;
   };
   const answers = await together(600, buy, 40);
-  expect(failures).not.toContain('40P01');
+  // No deadlock. Forty buyers of four products queue: on a busy machine, some for longer than the 1 s that they may.
+  expectOnlyLateRefusals(failures, refusals);
   const { 201: sold = 0, 409: short = 0 } = tally(answers);
   expect(sold + short).toBe(600);
-  // Far more than there are sets: most of what was sold was released by somebody who needed it.
+  // Far more than there are sets: most of what was sold was released by an order that needed it.
   expect(sold).toBeGreaterThan(100);
   const counts = [await expiredBy(one), await expiredBy(two)];
   expect(counts.every(({ order = 0 }) => order > 0)).toBe(true);
@@ -70,16 +79,15 @@ test('600 baskets [A,B], [B,A], [C,A], ... for 20 sets, overdue, canceled, paid 
 });
 
 /** What becomes of an order: overdue mostly, so that the next buyer finds it. */
-async function settle(at: TestService, turn: number, id: number): Promise<void> {
-  const answers: Answer[] = [];
-  if (turn % 7 === 0) answers.push(await at.call('DELETE', `/orders/${id}`));
-  else if (turn % 11 === 0) answers.push(await at.pay({ event_type: 'payment.failed', order_id: id }));
-  else {
-    await letTimePass(at, [id]);
-    if (turn % 13 === 0) answers.push(await at.pay({ event_type: 'payment.succeeded', order_id: id }));
-    if (turn % 17 === 0) await sweep(at);
-  }
-  for (const { status } of answers) expect(status).toBeLessThan(300);
+async function settle(at: TestService, turn: number, id: number, refusals: Answer[]): Promise<void> {
+  const settled = async (call: () => Promise<Answer>) =>
+    expect((await untilServed(call, refusals)).status).toBeLessThan(300);
+  const pay = (type: string) => settled(() => at.pay({ event_type: `payment.${type}`, order_id: id }));
+  if (turn % 7 === 0) return settled(() => at.call('DELETE', `/orders/${id}`));
+  if (turn % 11 === 0) return pay('failed');
+  await letTimePass(at, [id]);
+  if (turn % 13 === 0) await pay('succeeded');
+  if (turn % 17 === 0) await sweep(at);
 }
 
 test('30 overdue baskets [A,B], a buyer of A here and one of B there at once: both win each time, though each needs the basket', async () => {
@@ -98,7 +106,7 @@ test('30 overdue baskets [A,B], a buyer of A here and one of B there at once: bo
   await expectStockAddsUp(one.database);
 });
 
-test('the other product of an overdue basket is locked by somebody: its buyer waits, other buyers do not, then it sells', async () => {
+test('the other product of an overdue basket is locked by another transaction: its buyer waits, other buyers do not, then it sells', async () => {
   const service = await useExpiringService();
   const [a, b, c] = await Promise.all([1, 1, 50].map((stock) => service.createProduct({ stock })));
   const ids = { a: a?.id ?? 0, b: b?.id ?? 0, c: c?.id ?? 0 };
@@ -115,7 +123,7 @@ test('the other product of an overdue basket is locked by somebody: its buyer wa
   await expectStockAddsUp(service.database);
 });
 
-test('somebody holds a product of the batch for longer than may be waited: only its buyer is told so, the overdue stock sells', async () => {
+test('another transaction holds a product of the batch past lock_timeout: only its buyer gets 503, the overdue stock sells', async () => {
   const service = await useExpiringService();
   const [held, wanted] = await Promise.all([1, 5].map((stock) => service.createProduct({ stock })));
   await placeOverdue(service, 1, [wanted?.id ?? 0, 5]);
@@ -137,7 +145,7 @@ test.each([
     refused('insufficient_stock'),
   ],
 ])(
-  'somebody holds the overdue order and %s: its buyer learns what has become of it',
+  'another transaction holds the overdue order and %s: its buyer gets the answer that follows from that',
   async (_what, end, fate) => {
     const service = await useExpiringService();
     const { id } = await service.createProduct({ stock: 1 });
@@ -153,7 +161,7 @@ test.each([
   },
 );
 
-test('somebody holds the overdue order for longer than may be waited: 409 for its buyer, and the sweep leaves it out', async () => {
+test('another transaction holds the overdue order past lock_timeout: 409 for its buyer, and the sweep leaves it out', async () => {
   const service = await useExpiringService();
   const { id } = await service.createProduct({ stock: 3 });
   const [order] = await placeOverdue(service, 3, [id, 1]);
@@ -170,7 +178,7 @@ test('somebody holds the overdue order for longer than may be waited: 409 for it
   await expectStockAddsUp(service.database);
 });
 
-test('somebody holds an overdue order for longer than may be waited: its 60 buyers get 409 within 4 s, 60 of other overdue stock buy', async () => {
+test('another transaction holds an overdue order past lock_timeout: its 60 buyers get 409 after one wait, 60 of other overdue stock buy', async () => {
   const service = await useExpiringService();
   const [held, ...others] = await together(61, () => service.createProduct({ stock: 1 }));
   const [order] = await placeOverdue(service, 1, [held?.id ?? 0, 1]);
@@ -182,7 +190,7 @@ test('somebody holds an overdue order for longer than may be waited: its 60 buye
   const passing = await connectForeign(service.database);
   await passing.query('begin');
   await passing.query('select from orders where id = any($1) for update', [free.flat()]);
-  const startedAt = performance.now();
+  const failures = recordFailures(service);
   const waiting = placeAtOnce(service, [
     ...copies(60, held?.id ?? 0),
     ...others.flatMap(({ id }) => copies(1, id)),
@@ -191,12 +199,13 @@ test('somebody holds an overdue order for longer than may be waited: its 60 buye
   await passing.query('rollback');
   const short = refused('insufficient_stock', 'Insufficient stock. Available: 0, Requested: 1');
   expect(await waiting).toEqual([...Array(60).fill(short), ...Array(60).fill(placed)]);
-  expect(performance.now() - startedAt).toBeLessThan(4000);
+  // One after the other, they would wait 60 times.
+  expect(failures.length).toBeLessThan(6);
   await foreign.query('rollback');
   await expectStockAddsUp(service.database);
 });
 
-test('somebody holds a product for longer than the sweep may wait: its 2 orders stay, the other 3 expire', async () => {
+test('another transaction holds a product past the lock_timeout of the sweep: its 2 orders stay, the other 3 expire', async () => {
   const service = await useExpiringService();
   const [held, free] = await Promise.all([5, 5].map((stock) => service.createProduct({ stock })));
   const ids = { held: held?.id ?? 0, free: free?.id ?? 0 };

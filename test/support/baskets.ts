@@ -69,7 +69,7 @@ export async function ordersByTransaction(database: TestDatabase): Promise<numbe
   return rows.map(({ orders }) => orders);
 }
 
-/** A connection of somebody else, whose transactions nobody here knows of. */
+/** A connection outside of the service, which does not know of its transactions. */
 export async function connectForeign(database: TestDatabase): Promise<pg.Client> {
   const foreign = new pg.Client({ connectionString: database.url });
   await foreign.connect();

@@ -46,7 +46,7 @@ export async function cleanUp(): Promise<void> {
   }
 }
 
-/** A folder everybody may enter: mkdtemp's own mode would send root's database elsewhere. */
+/** A folder that every user may enter: mkdtemp's own mode would send root's database elsewhere. */
 export async function makeFolder(parent = tmpdir(), mode = 0o755): Promise<string> {
   const folder = await mkdtemp(path.join(parent, 'embedded-test-'));
   await chmod(folder, mode);

@@ -6,11 +6,16 @@ import { type HttpAnswer, KeepAliveClient, startProcess } from './process.ts';
 import { allKinds, type Kind, Traffic } from './traffic.ts';
 
 /** SPEC: a database that was away is used again this soon after it is back. */
-export const BACK_WITHIN_MS = 5000;
-/** The request deadline is 8 s; a second more for a busy machine. */
-export const DEADLINE_MS = 9000;
+const BACK_WITHIN_MS = 5000;
+/** SPEC: a request has its answer after 8 s at the latest. */
+const DEADLINE_MS = 8000;
+/**
+ * How much later than promised the clients may see it, for each ms of the slowest answer of /healthz. That answer needs no
+ * database, so it measures the machine: a busy one delays the others as well, and they wait for more than one process.
+ */
+const LATENESS = 10;
 /** The longest that anything is waited for, when all is well within much less. */
-const patience = { timeout: 30_000, interval: 10 };
+const patience = { timeout: 60_000, interval: 10 };
 
 export interface Fault {
   /** The kinds of calls that must feel it, or nothing is tested; the others may go on being served. */
@@ -21,15 +26,15 @@ export interface Fault {
 
 /**
  * Runs the service, as a user runs it, through a fault of its database, under callers of every kind. All the while, each
- * answer is legal and the process lives; afterwards all is served again, and what nobody was told is settled by asking
- * again.
- * @returns the longest that anybody waited for an answer, and how long after the end all kinds of calls were served
+ * answer is legal and the process lives; afterwards all is served again, and calls without an answer are made again to
+ * learn what became of them.
+ * @returns a sentence for each promise about time that did not hold
  */
 export async function endure(
   fault: Fault,
   env: Record<string, string>,
   database: Pick<TestDatabase, 'query'>,
-): Promise<{ backAfterMs: number; slowestMs: number }> {
+): Promise<string[]> {
   const service = await startProcess({ DATABASE_POOL_SIZE: '4', ...env });
   const traffic = new Traffic(service.url);
   await traffic.start();
@@ -53,10 +58,22 @@ export async function endure(
   expect(service.stderr).toBe('');
   // Trouble of the database is a warning (40); an error is a fault of ours.
   expect(service.stdout.split('\n').filter((line) => /"level":[56]0/.test(line))).toEqual([]);
-  return { backAfterMs: traffic.backAfterMs(endedAt), slowestMs: traffic.slowestMs };
+  return lateAnswers(traffic, endedAt);
 }
 
-/** Sends again what nobody was told the end of, and now and then what is known: a key has one answer for good. */
+function lateAnswers(traffic: Traffic, endedAt: number): string[] {
+  const latenessMs = LATENESS * traffic.slowestProbeMs;
+  const backAfterMs = traffic.backAfterMs(endedAt);
+  const { slowestMs } = traffic;
+  return [
+    ...(backAfterMs > BACK_WITHIN_MS + latenessMs
+      ? [`all kinds of calls were served after ${backAfterMs} ms`]
+      : []),
+    ...(slowestMs > DEADLINE_MS + latenessMs ? [`a call was answered after ${slowestMs} ms`] : []),
+  ];
+}
+
+/** Sends again each call without an answer, and every tenth of the others: a key has one answer for good. */
 async function settle(traffic: Traffic, url: string): Promise<void> {
   const client = new KeepAliveClient(url);
   await settleKeys(traffic.orders, (key) => traffic.sendOrder(client, key));

@@ -15,7 +15,7 @@ const PG_CTL_TIMEOUT_MS = 60_000;
 /** Below the ports that the kernel gives to clients: none of them takes this server's port while it is down. */
 const PORTS = { first: 10_000, last: 19_999 };
 
-/** Who owns the databases of services: not a superuser, so that limits and settings hold for it as for anybody. */
+/** Owns the databases of services. It is no superuser, so that limits and settings apply to it. */
 const OWNER = 'shop';
 const TEMPLATE = 'shop_template';
 

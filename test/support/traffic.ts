@@ -5,8 +5,8 @@ import { type HttpAnswer, KeepAliveClient } from './process.ts';
 import { signPayload } from './service.ts';
 
 /*
- * Callers of every kind, who go on while something is done to the database. What each of them is told is kept, to be
- * held against what a caller may be told; what they were not told is asked again at the end.
+ * Callers of every kind that go on while something is done to the database. Each answer is checked against what the
+ * contract allows; each call without an answer is made again at the end.
  */
 const kinds = ['place', 'pay', 'create', 'edit', 'read product', 'read order', 'list'] as const;
 export type Kind = (typeof kinds)[number];
@@ -22,7 +22,7 @@ interface Answer {
   status: number;
   sentAt: number;
   answeredAt: number;
-  /** What is wrong with it; undefined when a caller may be told this. */
+  /** What is wrong with it; undefined when the contract allows it. */
   wrong: string | undefined;
 }
 
@@ -31,7 +31,8 @@ export class Traffic {
   readonly #answers: Answer[] = [];
   /** What `/healthz` has answered. */
   readonly probes: number[] = [];
-  /** Key → id of what was answered; undefined while nobody has said what became of it. */
+  slowestProbeMs = 0;
+  /** Key → id of what was answered; undefined as long as no answer has come. */
   readonly orders = new Map<string, number | undefined>();
   readonly products = new Map<string, number | undefined>();
   /** Payments that were sent, and whether they were acknowledged. */
@@ -84,7 +85,7 @@ export class Traffic {
     return Math.max(...first) - time;
   }
 
-  /** What nobody must ever be told, and somebody was. */
+  /** The answers that the contract does not allow. */
   get wrong(): string[] {
     return this.#answers.flatMap(({ kind, wrong }) => (wrong === undefined ? [] : `${kind}: ${wrong}`));
   }
@@ -178,12 +179,13 @@ export class Traffic {
   async #probe(): Promise<void> {
     const client = new KeepAliveClient(this.#url);
     while (!this.#over) {
-      this.probes.push(
-        await client.call('GET', '/healthz').then(
-          ({ status }) => status,
-          () => 0,
-        ),
+      const sentAt = performance.now();
+      const probe = client.call('GET', '/healthz').then(
+        ({ status }) => status,
+        () => 0,
       );
+      this.probes.push(await probe);
+      this.slowestProbeMs = Math.max(this.slowestProbeMs, performance.now() - sentAt);
       await sleep(PAUSE_MS * 5);
     }
     client.close();
@@ -194,7 +196,7 @@ function isServed({ status }: Pick<Answer, 'status'>): boolean {
   return status === 200 || status === 201;
 }
 
-/** What a caller must never be told, whatever becomes of the database. */
+/** The answer, when the contract does not allow it in any state of the database. */
 function wrongWith(kind: Kind, { status, headers, body }: HttpAnswer): string | undefined {
   const told = `${status} ${JSON.stringify(body)}`;
   if (isServed({ status })) {
