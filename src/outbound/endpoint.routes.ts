@@ -19,7 +19,7 @@ export const endpointRoutes: FastifyPluginAsyncTypebox<{ endpoints: EndpointServ
     const command = { url, types, ordering, description };
     const context = contextOf(request, { key: { route: '/webhook-endpoints', command } });
     const created = await endpoints.create(command, context);
-    const location = `${app.prefix}/webhook-endpoints/${created.result.id}`;
+    const location = `/webhook-endpoints/${created.result.id}`;
     return sendOnce(reply.header('cache-control', 'no-store'), created, { status: 201, location });
   });
 

@@ -11,8 +11,9 @@ import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import { requireVersion } from '../lib/versions.ts';
 import { productUpdated } from './product.events.ts';
 import { lockProduct } from './product.repository.ts';
+import type { AdjustedStock, StockExplanation } from './product-stock.ts';
 import { countersOf, type Product, productNotFound } from './product.ts';
-import type { AdjustedStock, Movement, MovementFilter, StockExplanation } from '../inventory/movement.ts';
+import type { Movement, MovementFilter } from '../inventory/movement.ts';
 import {
   type LedgerSums,
   listHolders,
