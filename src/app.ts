@@ -67,7 +67,7 @@ const STANDSTILL_TIMEOUT_MS = 15_000;
 const MAX_CONNECTIONS = 2000;
 /** Readiness and metrics cost milliseconds each, and their callers come every few seconds. */
 const SHARED_ANSWER_MS = 1000;
-/** Longer than the idle time of common load balancers (60 s), so that it is never us who closes first. */
+/** Longer than the idle time of common load balancers (60 s), so that the service is never the first to close. */
 const KEEP_ALIVE_TIMEOUT_MS = 65_000;
 const BODY_LIMIT_BYTES = 256 * 1024;
 /** An id that is far too long is a wrong id (422), not an unknown path. */

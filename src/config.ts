@@ -39,7 +39,7 @@ export interface Config {
   orderTtlMinutes: number;
   logLevel: LogLevel;
   logPretty: boolean | undefined;
-  /** The networks of proxies whose X-Forwarded headers are believed; empty: nobody's. */
+  /** The networks of proxies whose X-Forwarded headers are believed; empty: no proxy's. */
   trustProxy: readonly string[];
   /** Names, besides loopback, under which callers may address the service. */
   allowedHosts: readonly string[];
@@ -204,7 +204,7 @@ function secretsKeys(read: SettingsReader, production: boolean): readonly Buffer
   return Object.freeze(keys.filter((key) => key !== undefined));
 }
 
-/** A secret that somebody can guess lets them mark orders as paid. The secret itself is never repeated. */
+/** With a guessed secret an attacker marks orders as paid. The messages never repeat the secret. */
 function checkWebhookSecret(read: SettingsReader, name: string, secret: string, production: boolean): void {
   if (secret === '') return;
   if (isBrokenStandardSecret(secret)) {

@@ -20,7 +20,7 @@ export interface Log {
 
 /**
  * JSON lines on stdout, for collectors; short lines for people at a terminal. Headers and bodies are never logged.
- * @param onLost is told how many lines stdout could not take
+ * @param onLost gets the number of lines that stdout could not take
  */
 export function createLog(
   { logLevel, logPretty }: Pick<Config, 'logLevel' | 'logPretty'>,

@@ -14,8 +14,8 @@ import { createServices, type Services } from './services.ts';
 import { sayStopped } from './start-summary.ts';
 
 /*
- * What every process of the service opens in the order that it is needed, whatever it does with it: settings, log,
- * database, services. The signals close it in reverse, the database last.
+ * What every process of the service opens, in the order in which one needs the other: settings, log, database,
+ * services. The signals close it in reverse, the database last.
  */
 
 /**

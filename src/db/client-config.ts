@@ -31,7 +31,7 @@ const SERVER_TIMEOUTS = {
 
 /**
  * Times are read as ISO (`toIsoTime` in type-parsers.ts); a DateStyle of the role or the database would exchange days
- * and months. PgBouncer refuses it as a startup option, but follows a SET of it to whatever connection comes next.
+ * and months. PgBouncer refuses it as a startup option, but carries a SET of it over to the next connection, whichever it is.
  */
 const DATE_STYLE_OPTION = '-c DateStyle=ISO';
 export const SET_DATE_STYLE = 'set DateStyle = ISO';
@@ -39,13 +39,13 @@ export const SET_DATE_STYLE = 'set DateStyle = ISO';
 /**
  * Hot statements are planned once a connection. PostgreSQL would otherwise plan a read by id, or the write of a small
  * batch, anew each time, because it looks cheaper than the general plan, and planning takes longer than running it. All
- * of them go by an index, whatever the size of a table was when they were planned: a plan that reads a small table from
- * end to end would be kept while the table grows. What cannot go by an index looks so expensive then that PostgreSQL
+ * of them use an index, even if the table was small when they were planned: a plan that reads a small table from end to
+ * end would be kept while the table grows. A statement that cannot use an index then looks so expensive that PostgreSQL
  * would compile it first.
  */
 export const HOT_OPTIONS = '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off';
 
-/** Migrations have no timeouts, whatever is set for their role. PgBouncer refuses this as it refuses the timeouts themselves. */
+/** Migrations have no timeouts, also where their role has some. PgBouncer refuses this as it refuses the timeouts themselves. */
 const NO_TIMEOUTS = '-c lock_timeout=0 -c statement_timeout=0 -c idle_in_transaction_session_timeout=0';
 /**
  * What the transaction of migrations begins with: no timeouts behind PgBouncer either, nor that of whole transactions,

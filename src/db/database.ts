@@ -40,7 +40,7 @@ const LISTS_PART = 0.4;
 /** As many as the batches that are under way at once (id-reader.ts, payment.service.ts). */
 const READ_CONNECTIONS = 2;
 const PAYMENT_CONNECTIONS = 2;
-/** A list that takes long keeps a dozen others waiting for as long as a caller does; who comes after is better told so. */
+/** One slow list keeps a dozen others waiting for as long as a caller waits; a call past that number is better refused. */
 const LISTS_WAITING_PER_CONNECTION = 25;
 
 /** Reads of whole tables, on the connection for reports alone: a request does not wait for them as long as that. */
@@ -54,7 +54,7 @@ const LIFETIME_S = 15 * 60;
 
 export interface DatabaseOptions extends ConnectionTarget {
   poolSize: number;
-  /** A pooled connection died while nobody used it. It is replaced; this is news for the log. */
+  /** A pooled connection died while it was idle. It is replaced; this is for the log. */
   onIdleError: (error: Error) => void;
 }
 
@@ -191,10 +191,10 @@ function openPool(
     // Sent before any statement of ours; its failure is that of the connection.
     ...(pgbouncer ? { verify: setDateStyle } : {}),
   });
-  // An idle connection that PostgreSQL ends emits 'error', which would end the process if nobody listened.
+  // An idle connection that PostgreSQL ends emits 'error', which would end the process without a listener.
   pool.on('error', onIdleError);
-  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. Whoever uses
-  // the connection next is told.
+  // The same for one that is ended right as it opens: pg may read both at once, before the driver listens. The next
+  // statement on the connection reports it.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('connect', (client) => liveness.heard(client));
   return pool;
@@ -208,7 +208,7 @@ function setDateStyle(client: pg.PoolClient, done: (error?: Error) => void): voi
 /** The pool has one timeout for waiting and for opening; this is where they differ. */
 class ConnectingClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
-    // The pool hides the password from whatever lists its settings, such as `...`.
+    // The pool hides the password from code that lists its settings, such as `...`.
     const { password } = config ?? {};
     super({
       ...config,

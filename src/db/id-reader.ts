@@ -28,7 +28,7 @@ export function createIdReader(
 ): IdReader {
   const batcher = createBatcher<number, ReadyAnswer | undefined>({
     async work(draw) {
-      // Whoever has come in by now is read on this trip: else, of a hundred that come at once, the first has one alone.
+      // Without this pause, the first of a hundred calls that come at once would have a trip to itself.
       await nextTurn();
       const ids = draw();
       const rows = await findMany([...new Set(ids)]);

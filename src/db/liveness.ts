@@ -1,11 +1,11 @@
 import type pg from 'pg';
 
 /*
- * Which connections may be dead without anybody having said so.
+ * Which connections may be dead though neither side has closed them.
  *
  * A router that forgets its connections, or a host that vanishes, ends none of them: each looks well until a statement on
  * it has waited for its whole timeout. So when one has, every connection that has not answered since then is doubtful,
- * and is replaced before it is used again: of all that died together, only those in use cost somebody a timeout.
+ * and is replaced before it is used again: of all that died together, only those in use cost a caller a timeout.
  */
 export class Liveness {
   readonly #heardAt = new WeakMap<pg.ClientBase, number>();
@@ -26,7 +26,7 @@ export class Liveness {
   }
 }
 
-/** Ends a connection whose other end may be gone: a farewell would wait for its answer for a quarter of an hour. */
+/** Ends a connection whose other end may be gone: a polite end would wait for its answer for a quarter of an hour. */
 export function destroySocket(client: pg.Client): void {
   client.connection.stream.destroy();
 }

@@ -10,8 +10,8 @@ import {
 
 /**
  * What the migrator asks: whether its own tables are there. It finds them as every statement does, along the search
- * path: those of another application in another schema are not ours, and what is created and dropped elsewhere at this
- * moment is nobody's business.
+ * path: tables of another application in another schema are not ours, and it does not matter what is created and
+ * dropped there at this moment.
  */
 export class MigrationTables implements DatabaseIntrospector {
   readonly #db: Kysely<unknown>;

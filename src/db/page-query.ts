@@ -3,7 +3,7 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import type { PageRequest } from '../lib/page.ts';
 import type { DB } from './schema.ts';
 
-/** The rows of one page by their ids, and one more, which tells that another page follows. */
+/** The rows of one page by their ids, and one more, which shows that another page follows. */
 export function onPage<T extends keyof DB, O>(
   query: SelectQueryBuilder<DB, T, O>,
   table: T,

@@ -159,7 +159,7 @@ export function mayBeOneCalls(error: unknown): boolean {
   return isLockTimeout(error) || toAppError(error)?.status !== 503;
 }
 
-/** What a caller is told of a failure of the database, or undefined when it is a fault of ours. */
+/** The answer to a caller for a failure of the database, or undefined when it is a fault of ours. */
 export function toAppError(error: unknown): AppError | undefined {
   const code = textOf(error, 'code');
   if (error instanceof ShareFullError) return unavailable('Too many lists are asked for, try again', error);

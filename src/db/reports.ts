@@ -16,7 +16,7 @@ import type { Db } from './types.ts';
  */
 export interface Reports {
   db: Db;
-  /** Ends what is being read, and whatever would be read after it: its reader is told that the connection is lost. */
+  /** Ends the read that is under way and lets all later ones fail: they get a lost connection. */
   abort(): void;
 }
 

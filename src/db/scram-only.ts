@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 
 /*
  * A connection that proves the server before it trusts it. The embedded PostgreSQL may be dead, and its port another
- * program's by now: pg would give that program the password in clear when it asks for it, or believe whatever it says
+ * program's by now: pg would send that program the password in clear when it asks for it, or trust its answers
  * when it asks for nothing. With SCRAM the password never leaves us, and the server has to know it, too.
  */
 

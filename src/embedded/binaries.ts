@@ -166,7 +166,7 @@ async function openToAll(folder: string): Promise<void> {
   }
 }
 
-/** Makes the shared folder with search permission for every account, whatever the umask is. */
+/** Makes the shared folder with search permission for every account, under any umask. */
 export async function makeShared(sharedRoot: string): Promise<void> {
   const created = await mkdir(sharedRoot, { recursive: true });
   if (created !== undefined) await chmod(sharedRoot, 0o755);

@@ -24,7 +24,7 @@ import { type Cluster, type Reached, type ReachOptions, reachServer, stopServer 
 export interface EmbeddedPostgres {
   /** The service's own role: it owns nothing and is no superuser. */
   readonly serviceUrl: string;
-  /** The owner of the database, who migrates it. */
+  /** The owner of the database; migrations run as this role. */
   readonly ownerUrl: string;
   /** For every connection: a stranger that listens on the port of a dead server gets no password. */
   readonly stream: () => Socket;
@@ -58,7 +58,7 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * Starts PostgreSQL under DATA_DIR, or finds it running there, and creates whatever is missing.
+ * Starts PostgreSQL under DATA_DIR, or finds it running there, and creates what is missing.
  * @param places for tests
  * @throws StartupError
  */

@@ -43,13 +43,13 @@ export function urlsOf(port: number, passwords: Passwords): RoleUrls {
   };
 }
 
-/** The server has no TLS, whatever PGSSLMODE says for others. */
+/** The embedded server has no TLS; PGSSLMODE is for other servers. */
 export function urlOf(user: string, password: string, port: number): string {
   return `postgres://${user}:${password}@127.0.0.1:${port}/${DATABASE}?sslmode=disable`;
 }
 
 /**
- * Creates or corrects the database and its roles, whatever state an earlier start left.
+ * Creates or corrects the database and its roles, also when an earlier start was interrupted.
  * @param admin the superuser's connection to the database `postgres`, which holds the owner's lock
  */
 export async function prepareDatabase(

@@ -26,7 +26,7 @@ export function answerClientErrors(metrics: TrafficMetrics) {
       socket.destroy();
       return;
     }
-    // Whatever follows what cannot be read cannot be read either.
+    // Behind a request that cannot be parsed, nothing on this connection can be.
     if (broken.has(socket)) return;
     broken.add(socket);
     const [code, detail] = REFUSALS[error.code ?? ''] ?? [

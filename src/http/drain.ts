@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 /**
- * Well inside the 10 s that a stop may take, with up to 5 s of drain before it and the database after it. A request has
- * 8 s at most, and hardly one needs one; those that do are told to try again.
+ * Well inside the 10 s that a stop may take, with up to 5 s of drain before it and the database after it. A request may
+ * take 8 s and hardly ever takes 1 s; one that takes longer than this bound is answered with 503.
  */
 const CLOSE_BOUND_MS = 3000;
 /** For those answers to go out. */
@@ -21,7 +21,7 @@ export function startDraining(app: FastifyInstance): void {
 /**
  * Closes the app. Fastify closes idle connections once; those that become idle later, or that a client has left half
  * open, would keep it waiting, so they are closed as they turn up. After a bound, requests that still wait are answered
- * with 503, and whatever is left then is cut off.
+ * with 503, and connections that are left then are cut off.
  */
 export async function closeApp(app: FastifyInstance): Promise<void> {
   const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS);

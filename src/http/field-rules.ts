@@ -1,7 +1,7 @@
 import { parseCents } from '../lib/money.ts';
 
 /*
- * Rules that JSON Schema has no word for, or only words that nobody understands (`oneOf`, `if`), as keywords of ours for
+ * Rules that JSON Schema has no word for, or only words whose faults no caller understands (`oneOf`, `if`), as keywords of ours for
  * ajv, so that their faults are reported together with all others. In the documentation, they are extensions.
  */
 interface FieldFault {

@@ -5,7 +5,7 @@ import { shorten } from '../lib/shorten.ts';
 
 /**
  * Answers 405 with Allow where the path is known and the method is not, and 404 where the path is unknown. Fastify
- * takes both for the same. The answer does not wait for a body: path or method are wrong, whatever it says. Call this
+ * takes both for the same. The answer does not wait for a body, because no body can make a wrong path or method right. Call this
  * before the first route, so that it learns of all of them.
  */
 export function refuseUnknownCalls(app: FastifyInstance): void {

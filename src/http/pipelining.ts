@@ -52,7 +52,7 @@ export function serveInTurn(app: FastifyInstance, metrics: TrafficMetrics): void
     lane.waiting += 1;
     last.once('close', () => {
       lane.waiting -= 1;
-      // After an answer that closes the connection, nobody would get this one.
+      // After an answer that closes the connection, this one could not be sent.
       if (socket.writable) done();
     });
     return undefined;

@@ -39,10 +39,10 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
   );
 }
 
-/** Logs what is not the caller's doing. @returns what the caller may be told */
+/** Logs failures of the service. @returns the error that the caller may see */
 export function reportFailure(error: unknown, request: FastifyRequest): AppError {
   const known = toKnownError(error, request);
-  // 501 is for what a caller asks and HTTP does not oblige anybody to know.
+  // 501 answers a request for something that HTTP does not require; it is no failure.
   if (known.status >= 500 && known.status !== 501) {
     const line = { request_id: request.id, err: known.cause ?? error };
     request.log[known.status === 503 ? 'warn' : 'error'](line, known.message);
@@ -50,7 +50,7 @@ export function reportFailure(error: unknown, request: FastifyRequest): AppError
   return known;
 }
 
-/** Any error as what its caller is told. */
+/** Turns any error into the one that the caller sees. */
 export function toKnownError(error: unknown, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error;
   return (

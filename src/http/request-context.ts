@@ -17,8 +17,8 @@ import type { RequestEntry } from './request-line.ts';
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 /**
- * Takes over the caller's X-Request-ID when it is fit to be logged, or makes one: what is drawn once tells this process
- * from all others, and a number its requests from each other. A UUID for each took a microsecond.
+ * Takes over the caller's X-Request-ID when it is fit to be logged, or makes one: a random part that is drawn once for this
+ * process, and a number for each request. A UUID for each request took a microsecond.
  */
 export function createRequestIds(): (request: Pick<IncomingMessage, 'headers'>) => string {
   const processId = randomBytes(9).toString('base64url');
@@ -44,8 +44,8 @@ interface TakenHeaders {
 }
 
 /**
- * What a service is told about a request beside its command. A call names the headers that it takes; those that it does
- * not take are not looked at.
+ * What a service needs to know of a request beside its command. A call names the headers that it takes; all others are
+ * ignored.
  * @throws AppError validation_failed when If-Match is not a list of entity tags
  */
 export function contextOf(
@@ -69,12 +69,12 @@ function keyOf({ headers }: FastifyRequest, route: string, command: unknown): Id
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** When its request came, as `performance.now()` tells it. */
+    /** When its request came, by `performance.now()`. */
     startedAt: number;
   }
 }
 
-/** The name of all paths without a route. They must not become names of series: anybody can make them up. */
+/** The name of all paths without a route. They must not become names of series, because any caller can make up more of them. */
 const UNKNOWN = 'unknown';
 
 /** What a browser fetches to show the docs: a page of them would fill a terminal. Counted, but not logged. */

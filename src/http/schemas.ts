@@ -5,7 +5,7 @@ import { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, PAGE_SKIP_MAX } from '../lib/page.t
 
 /*
  * The parts that the schemas of several features share. Validation never coerces and never drops: a value of another
- * type and a field that nobody knows are faults (`validation.ts`).
+ * type and an unknown field are faults (`validation.ts`).
  */
 
 /** A reference to a schema that `app.addSchema` knows by its $id, typed like the schema itself. */
@@ -34,7 +34,7 @@ export function text(minLength: number, maxLength: number, options: TextOptions 
   return Type.String({ minLength, maxLength, 'x-text': 'normal', ...options });
 }
 
-/** Text, or null; one schema with two types, so that a fault is told once and not for each alternative. */
+/** Text, or null; one schema with two types, so that a fault is reported once and not for each alternative. */
 export function nullableText(maxLength: number, options: TextOptions & Record<string, unknown> = {}) {
   return Type.Unsafe<string | null>({ type: ['string', 'null'], maxLength, 'x-text': 'normal', ...options });
 }

@@ -4,7 +4,7 @@ import { validationFailed } from '../lib/errors.ts';
 import { fieldRules } from './field-rules.ts';
 
 /*
- * Strict input. Fastify's defaults would turn null into 0, "0x10" into 16 and drop fields that nobody knows; here
+ * Strict input. Fastify's defaults would turn null into 0, "0x10" into 16 and drop unknown fields; here
  * nothing is coerced or dropped. Paths and queries are text on the wire, so plain decimal numbers and booleans in them
  * become values before validation, and everything else stays text and fails.
  */

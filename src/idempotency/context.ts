@@ -2,7 +2,7 @@ import type { Caller } from '../lib/caller.ts';
 import type { VersionMatch } from '../lib/versions.ts';
 import type { IdempotencyKey } from './key.ts';
 
-/** What a service is told about a call beside its command. */
+/** What a service needs to know of a call beside its command. */
 export interface RequestContext {
   readonly caller: Caller;
   /** Undefined when the call has no Idempotency-Key, or takes none. */

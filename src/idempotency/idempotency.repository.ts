@@ -28,8 +28,8 @@ export interface KeyRow {
 }
 
 /**
- * Claims a key. Whoever comes second waits here, on the unique index, until the first has committed or rolled back (at
- * most lock_timeout).
+ * Claims a key. A second transaction with the same key waits here, on the unique index, until the first has committed
+ * or rolled back (lock_timeout at most).
  * @returns false when the key was claimed before
  */
 export async function insertKey(tx: Tx, scope: string, key: string, fingerprint: Buffer): Promise<boolean> {

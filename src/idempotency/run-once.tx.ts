@@ -10,8 +10,8 @@ import type { IdempotencyKey } from './key.ts';
  * A key is applied at most once because its row is inserted in the same transaction as the work, and can be inserted once:
  *
  * - The work and the row commit together, so a crash leaves both or neither.
- * - A second caller with the same key waits on the first one's row, and then finds its answer; past lock_timeout it is
- *   told 409 with Retry-After.
+ * - A second caller with the same key waits on the first one's row, and then finds its answer; past lock_timeout it
+ *   gets 409 with Retry-After.
  * - A refusal or an error rolls the row back with the work, so the key can be tried again.
  */
 

@@ -5,8 +5,8 @@ import type { InventoryAudit } from './audit.ts';
 
 /**
  * Holds the counters of every product against its ledger and against the open orders that name it. One statement, so
- * one snapshot: whoever changes a counter commits its movement and its order in the same transaction, and is seen with
- * all of it or not at all. Nothing is locked.
+ * one snapshot: a transaction that changes a counter also commits its movement and its order, and the snapshot has all of
+ * it or nothing. Nothing is locked.
  *
  * A product that is gone counts as 0, which is what its ledger must come to; an order may name none that is gone.
  * @param listed how many drifts are listed at most, the largest first; the sums are over all

@@ -10,8 +10,8 @@ import { auditInventory } from './audit.repository.ts';
 /*
  * The audit reads every product, movement and open order, so it is the one call whose time grows with the data.
  *
- * - One run at a time, on a connection of its own: orders never wait for it. Whoever asks while one runs shares the
- *   next, so that every answer is of a moment after its question.
+ * - One run at a time, on a connection of its own: orders never wait for it. Callers that ask while one runs share
+ *   the next, so that every answer is of a moment after its question.
  * - A run may take 30 s (db/database.ts). A caller waits for less, because a request must be answered; the run goes on
  *   without it and its outcome is in the metrics.
  */
@@ -81,7 +81,7 @@ export function createAuditService(dependencies: AuditServiceDependencies) {
       }
     },
 
-    /** Ends a run that is under way; whoever waits for it is told that it failed. */
+    /** Ends a run that is under way; its callers get its failure. */
     async stop(): Promise<void> {
       stopping = true;
       const stopped = batcher.stop();

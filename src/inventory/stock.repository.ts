@@ -12,7 +12,7 @@ export interface LockedProduct extends StockCounters {
 }
 
 /**
- * Locks products in one statement, in the order of their ids, whatever order they were asked for, so that two baskets
+ * Locks products in one statement, always in the order of their ids, so that two baskets
  * that share products wait for each other and cannot deadlock. Ids that do not exist are missing from the book.
  */
 export async function lockStock(tx: Tx, ids: readonly number[]): Promise<StockBook<LockedProduct>> {

@@ -81,7 +81,7 @@ export class AppError extends Error {
 export interface InputFault {
   path: string;
   message: string;
-  /** One sentence that tells the caller how to correct the input. */
+  /** One sentence that says how to correct the input. */
   fix: string;
 }
 
@@ -99,7 +99,7 @@ export function validationFailed(found: readonly InputFault[]): AppError {
   return new AppError('validation_failed', told.join('; '), { fields: { errors: faults } });
 }
 
-/** 503 that tells the caller when to try again. */
+/** 503, with the time after which to try again. */
 export function unavailable(detail: string, cause?: unknown, retryAfterSeconds = 1): AppError {
   return new AppError('service_unavailable', detail, {
     headers: { 'retry-after': String(retryAfterSeconds) },

@@ -32,7 +32,7 @@ const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** A double tells all decimal numbers of this many significant digits apart; with one more digit, it does not. */
+/** A double can distinguish all decimal numbers of this many significant digits, and not of one more. */
 const EXACT_DIGITS = 15;
 
 /**

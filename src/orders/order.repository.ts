@@ -100,7 +100,7 @@ const ORDERS_BY_ID = `
    where id = any($1::bigint[])`;
 
 /**
- * Locks orders, so that whatever is decided about their states still holds when it is written. They are locked in the
+ * Locks orders, so that a decision about their states still holds when it is written. They are locked in the
  * order of their ids, and everywhere before their products. Ids that are not there are missing from the map.
  */
 export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<number, Order>> {
@@ -123,7 +123,7 @@ export async function listOrders(db: Db, filter: OrderFilter, page: PageRequest)
 
 /**
  * Transactions that run side by side draw their ids in another order than that of their times, by seconds at most. A
- * period's range of ids is guessed wider by this much; it is whole whatever the clock did (0010), and the times
+ * period's range of ids is guessed wider by this much; it is whole even if the clock was set back (0010), and the times
  * themselves decide.
  */
 const CREATION_SLACK = '1 minute';

@@ -117,7 +117,7 @@ interface Move {
 }
 
 /**
- * An overdue order expires, whatever is asked for; then the answer is that of the order as the sweep would leave it.
+ * An overdue order expires, no matter which change was asked for; then the answer is that of the order as the sweep would leave it.
  * A refund that came before its payment takes effect when the order is set to PAID by hand, too.
  */
 async function moveOrder(

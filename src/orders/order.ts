@@ -21,7 +21,7 @@ export interface NewOrder {
   /** In the order of the request, each product once. */
   items: readonly RequestedItem[];
   customerEmail: string | null;
-  /** What the buyer was shown; undefined for whatever it costs. */
+  /** What the buyer was shown; undefined when any total will do. */
   expectedTotalCents: number | undefined;
 }
 

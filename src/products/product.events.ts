@@ -7,7 +7,7 @@ export const productCreated = defineEvent('product.created', {
   aggregate,
   payload: { product: ProductSchema },
 });
-/** Also written by a stock adjustment. Stock that orders take is told by their events. */
+/** Also written by a stock adjustment. The events of orders report the stock that orders take. */
 export const productUpdated = defineEvent('product.updated', {
   aggregate,
   payload: { product: ProductSchema, before: ProductSchema },

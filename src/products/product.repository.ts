@@ -117,7 +117,7 @@ export async function deleteProduct(tx: Tx, id: number): Promise<void> {
   await explainViolations(VIOLATIONS, tx.deleteFrom('products').where('id', '=', id).execute());
 }
 
-/** Whether any order, of whatever state, names the product. */
+/** Whether any order names the product, in any state. */
 export async function hasOrders(tx: Tx, id: number): Promise<boolean> {
   const row = await tx
     .selectFrom('stock_movements')

@@ -17,7 +17,7 @@ export interface NewProduct {
 
 /** The fields that an edit names; the others stay as they are. */
 export interface ProductEdit extends Partial<NewProduct> {
-  /** What shall be sellable now, whatever is reserved. */
+  /** How many can be sold now, on top of what is reserved. */
   stock?: number;
 }
 

@@ -78,8 +78,8 @@ export class PgConnection implements DatabaseConnection {
   };
 
   async begin(): Promise<void> {
-    // Whatever the role's default is: a transaction of ours waits for a lock and then reads what the one before it has
-    // left, which under any stricter level is a serialization failure instead.
+    // The level is set here because the role may have another default: a transaction of ours waits for a lock and then
+    // reads what the one before it has committed, which is a serialization failure at any stricter level.
     // One round trip; the id costs nothing more, because every transaction of ours goes on to write.
     const known = this.#options.ownsBackend ? serverRuns.get(this.#client) : undefined;
     const run = known === undefined ? `, ${serverRunSql} as run` : '';

@@ -15,7 +15,7 @@ import type { Tx } from '../types.ts';
  * Transactions take turns: a turn ends when its last statement has been answered, and COMMIT is sent right behind that
  * statement. So while PostgreSQL flushes one commit to disk, the BEGIN and the lock of the next transaction come to its
  * door, and no round trip lies between the two. A turn that ended any sooner would win nothing, for PostgreSQL works
- * through a connection in order; and it would leave out whoever arrives while the statement runs.
+ * through a connection in order; and it would leave out callers that arrive while the statement runs.
  *
  * What makes that safe:
  * - Once a COMMIT is sent, nothing more is sent for its transaction: a late ROLLBACK would hit the next one.
@@ -51,9 +51,9 @@ export class PipelinedDriver implements Driver {
     const turn = createDeferred();
     this.#turn = turn.promise;
     await before;
-    // Whoever has come in by now begins with this one, and not with the next: PostgreSQL is flushing meanwhile.
+    // Callers that have come in by now share this transaction, not the next: PostgreSQL is flushing meanwhile.
     await nextTurn();
-    // One that others still use has a timeout under way, which will tell.
+    // A connection that other transactions still use has a timeout under way, which will find out.
     if (
       this.#client !== undefined &&
       this.#underWay.size === 0 &&
@@ -87,7 +87,7 @@ export class PipelinedDriver implements Driver {
     });
   }
 
-  /** As the pool does with its own. Those who still use it are waited for: a flush, once in a quarter of an hour. */
+  /** As the pool does with its own connections. Waits for transactions that still use it: a flush, once in a quarter of an hour. */
   async #endWhenOld(): Promise<void> {
     const old = this.#client;
     if (old === undefined || performance.now() - this.#openedAt < LIFETIME_MS) return;
@@ -171,7 +171,7 @@ class PipelinedConnection extends PgConnection {
 
   beginWithoutWaiting(): void {
     this.#begun = this.begin();
-    // Told by the first statement.
+    // The first statement reports it.
     this.#begun.catch(() => undefined);
   }
 

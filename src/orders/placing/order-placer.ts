@@ -35,9 +35,9 @@ const MAX_BATCH = 100;
 const ANSWERS_PER_TURN = 8;
 /** One transaction is being answered while the next one is on its way, on the same connection. */
 const LANES = 2;
-/** Half a second of work at full speed. A buyer who comes after that does better to try again than to wait. */
+/** Half a second of work at full speed. A call past that number is better retried than kept waiting. */
 const MAX_QUEUE = 5000;
-/** The deadline of requests (DEADLINE_MS): a caller that waited longer was told to try again, perhaps without a key. */
+/** The deadline of requests (DEADLINE_MS): a caller that waited longer has been told to retry, and may do so without a key. */
 const MAX_WAIT_MS = 8000;
 /** How often room is made for one order; a refusal after that stands. */
 const ROUNDS_MAX = 2;

@@ -22,7 +22,7 @@ import {
  * Placing orders, any number of them in one transaction.
  *
  * - All products of all orders are locked first, in one ordered statement; every check is made on the locked rows, so
- *   two buyers of the last piece are decided one after the other, in whatever process they are.
+ *   two buyers of the last piece are decided one after the other, also when two processes serve them.
  * - Orders are decided in the order of arrival, each on what the ones before it have left: all of its items or none.
  * - Where stock is short, overdue orders that hold it are expired first, in the same transaction, and all is decided
  *   again; where nothing is short, nothing is asked about them.
