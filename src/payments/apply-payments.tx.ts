@@ -110,7 +110,7 @@ function decide(
   order: Order | undefined,
   hasExpired: boolean,
 ): PaymentDecision | AppError {
-  if (event.ignoredBecause !== undefined) return { outcome: 'ignored', reason: event.ignoredBecause };
+  if (event.ignored !== undefined) return { outcome: 'ignored', reason: event.ignored };
   if (!isPaymentEventType(event.type)) {
     return { outcome: 'ignored', reason: `Events of the type ${event.type} are not used` };
   }

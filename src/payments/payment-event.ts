@@ -1,6 +1,17 @@
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { ReviewReason } from './payment-rules.ts';
 
+/**
+ * What an event says of one payment of its provider. The figure of a payment is all that was captured, or refunded, of it
+ * so far: an event that comes late, or twice, adds nothing. The figure of a refund adds up with those of the others.
+ */
+export interface PaymentFigure {
+  /** What the provider calls the payment. */
+  paymentId: string;
+  /** The refund that the amount is of; undefined where it is of the whole payment so far. */
+  refundId: string | undefined;
+}
+
 /** A payment event, whose sender is verified, whichever provider it came from. */
 export interface PaymentEvent {
   provider: string;
@@ -8,17 +19,15 @@ export interface PaymentEvent {
   identity: string;
   /** payment.succeeded, payment.failed, payment.refunded or payment.disputed; others are ignored. */
   type: string;
-  /** Null in events of unused types that name no order, and where only the provider's payment says which order it is. */
+  /** Null in events of unused types that name no order, and where only the figure says which order it is. */
   orderId: number | null;
-  /** What the provider calls the payment. */
-  providerPaymentId: string | undefined;
+  /** Without a figure: the amount of this event alone. */
   amountCents: number | undefined;
-  /** In place of the amount of a refund: the sum of all refunds of the provider's payment so far. */
-  refundedTotalCents: number | undefined;
-  /** Upper case; undefined: that of the shop. */
+  figure?: PaymentFigure;
+  /** ISO 4217, upper case; undefined: that of the shop. */
   currency: string | undefined;
-  /** Why it has no effect whatever its type, such as an event of the provider's test mode; undefined: it has one. */
-  ignoredBecause: string | undefined;
+  /** Why it is acknowledged and has no effect whatever its type, such as an event of the provider's test mode. */
+  ignored?: string;
   paymentMethod: string | undefined;
   /** How it was signed; recorded. */
   scheme: string;
@@ -27,8 +36,6 @@ export interface PaymentEvent {
   rawBody: Buffer;
   /** Applied again from the inbox: its provider has not sent it once more. */
   replayed: boolean;
-  /** The refund whose own amount the amount is; several events may tell of one. */
-  providerRefundId: string | undefined;
 }
 
 export type PaymentResult =

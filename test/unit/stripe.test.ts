@@ -121,9 +121,8 @@ describe('reading', () => {
       amountCents: 3000,
       paymentMethod: 'card',
       scheme: 'stripe-signature',
-      providerPaymentId: INTENT,
-      providerRefundId: undefined,
       currency: 'USD',
+      figure: { paymentId: INTENT, refundId: undefined },
     });
   });
 
@@ -144,16 +143,14 @@ describe('reading', () => {
     expect(sum).toMatchObject({
       type: 'payment.refunded',
       orderId: null,
-      amountCents: undefined,
-      refundedTotalCents: 1500,
-      providerPaymentId: INTENT,
+      amountCents: 1500,
+      figure: { paymentId: INTENT, refundId: undefined },
     });
     for (const type of ['refund.created', 'refund.updated', 'charge.refund.updated']) {
       expect(read(stripeEvent(type, refund({ amount: 500, id: 're_1' })))).toMatchObject({
         type: 'payment.refunded',
         amountCents: 500,
-        providerPaymentId: INTENT,
-        providerRefundId: 're_1',
+        figure: { paymentId: INTENT, refundId: 're_1' },
       });
     }
   });
@@ -163,8 +160,8 @@ describe('reading', () => {
     (status) => {
       const event = read(stripeEvent('refund.updated', refund({ amount: 500, status })));
       expect(event).toMatchObject({
-        type: 'refund.updated',
-        ignoredBecause: `The refund is ${status ?? 'pending'}`,
+        type: 'payment.refunded',
+        ignored: `The refund is ${status ?? 'pending'}`,
       });
     },
   );
@@ -173,7 +170,7 @@ describe('reading', () => {
     expect(read(stripeEvent('charge.dispute.created', dispute({ amount: 5998 })))).toMatchObject({
       type: 'payment.disputed',
       amountCents: 5998,
-      providerPaymentId: INTENT,
+      figure: { paymentId: INTENT },
     });
   });
 
@@ -205,7 +202,7 @@ describe('reading', () => {
     if (typeof message === 'string') throw new Error(message);
     expect(other.read(other.parse(message.rawBody), message)).toMatchObject({
       orderId: null,
-      ignoredBecause: `This is an event of Stripe’s ${from} mode, and only ${only} events are used`,
+      ignored: `This is an event of Stripe’s ${from} mode, and only ${only} events are used`,
     });
   });
 

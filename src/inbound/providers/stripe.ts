@@ -214,54 +214,46 @@ function withoutUnrecorded(event: Record<string, unknown>): Record<string, unkno
 
 /** The body was held against the schema by the caller. */
 function toPaymentEvent(body: StripeWebhook, message: SignedMessage, livemode: boolean): PaymentEvent {
-  const ignored = toIgnored(body, message);
-  if (!isUsed(body.type)) return ignored;
+  const { rawBody, scheme } = message;
+  const { identity, orderId } = describeStripe(body, message);
+  const delivery = {
+    provider: 'stripe',
+    identity,
+    scheme,
+    rawBody,
+    unsignedEventId: undefined,
+    replayed: false,
+  };
+  const nothing = { amountCents: undefined, paymentMethod: undefined, currency: undefined };
+  const plain = { ...delivery, ...nothing, type: meaningOf(body.type), orderId };
+  if (!isUsed(body.type)) return plain;
   if (body.livemode !== livemode) {
     const [sent, taken] = livemode ? ['test', 'live'] : ['live', 'test'];
-    const ignoredBecause = `This is an event of Stripe’s ${sent} mode, and only ${taken} events are used`;
-    return { ...ignored, orderId: null, ignoredBecause };
+    return {
+      ...plain,
+      orderId: null,
+      ignored: `This is an event of Stripe’s ${sent} mode, and only ${taken} events are used`,
+    };
   }
   const object: Static<typeof StripeObject> = body.data?.object ?? {};
   const isRefund = body.type.includes('refund.');
   if (isRefund && object.status !== 'succeeded') {
-    return { ...ignored, ignoredBecause: `The refund is ${object.status ?? 'pending'}` };
+    return { ...plain, ignored: `The refund is ${object.status ?? 'pending'}` };
   }
-  const { type, amount } = USED[body.type];
+  const { amount } = USED[body.type];
   const currency = (object.currency ?? '').toUpperCase();
-  const cents = toCents(object[amount] ?? 0, currency);
-  const isTotal = body.type === 'charge.refunded';
+  const amountCents = toCents(object[amount] ?? 0, currency);
+  const paymentId =
+    (body.type.startsWith('payment_intent.') ? object.id : (object.payment_intent ?? object.charge)) ??
+    object.id ??
+    '';
+  const refundId = isRefund ? object.id : undefined;
   return {
-    ...ignored,
-    type,
-    // A charge that was made without a payment intent is a payment by itself.
-    providerPaymentId: object.payment_intent ?? object.charge ?? object.id,
-    providerRefundId: isRefund ? object.id : undefined,
-    amountCents: isTotal ? undefined : cents,
-    refundedTotalCents: isTotal ? cents : undefined,
+    ...plain,
+    amountCents,
     currency,
     paymentMethod: object.payment_method_types?.[0],
-  };
-}
-
-/** An event that has no effect. Its type is Stripe's, so that it is none of those that have one. */
-function toIgnored(body: StripeWebhook, message: SignedMessage): PaymentEvent {
-  const { identity, orderId } = describeStripe(body, message);
-  return {
-    provider: 'stripe',
-    identity,
-    type: body.type,
-    orderId,
-    providerPaymentId: undefined,
-    providerRefundId: undefined,
-    amountCents: undefined,
-    refundedTotalCents: undefined,
-    currency: undefined,
-    ignoredBecause: undefined,
-    paymentMethod: undefined,
-    scheme: message.scheme,
-    unsignedEventId: undefined,
-    rawBody: message.rawBody,
-    replayed: false,
+    figure: { paymentId, refundId },
   };
 }
 
@@ -285,10 +277,15 @@ function describeStripe(body: unknown, { rawBody }: SignedMessage): Description 
   const orderId = isText(order_id, 16) && ORDER_ID.test(order_id) ? Number(order_id) : 0;
   return {
     identity: `stripe:${isId(id) ? id : eventIdentity(undefined, undefined, rawBody)}`,
-    eventType: isText(type, 100) ? (isUsed(type) ? USED[type].type : type) : null,
+    eventType: isText(type, 100) ? meaningOf(type) : null,
     // What is no id of an order may be one of another shop on the same account.
     orderId: orderId > 0 && Number.isSafeInteger(orderId) ? orderId : null,
   };
+}
+
+/** The type of an event as orders know it; that of an unused one stays. */
+function meaningOf(type: string): string {
+  return isUsed(type) ? USED[type].type : type;
 }
 
 function isUsed(type: string): type is UsedType {
