@@ -54,7 +54,7 @@ const config = {
       comment: 'An entry point starts things when it is loaded.',
       severity: 'error',
       from: {},
-      to: { path: ['^src/(server|migrate)\\.ts$', '^scripts/[^/]+\\.ts$'] },
+      to: { path: ['^src/(server|worker|migrate)\\.ts$', '^scripts/[^/]+\\.ts$'] },
     },
     {
       name: 'the-product-stands-alone',
@@ -174,7 +174,7 @@ const config = {
       name: 'no-orphans',
       comment: 'A file that nobody imports is dead, or an entry point.',
       severity: 'error',
-      from: { orphan: true, path: '^src/', pathNot: '^src/(server|migrate)\\.ts$' },
+      from: { orphan: true, path: '^src/', pathNot: '^src/(server|worker|migrate)\\.ts$' },
       to: {},
     },
     {

@@ -61,7 +61,7 @@ async function buildDocument(): Promise<string> {
       clock: systemClock,
       metrics: createMetrics(),
       orderTtlMinutes: 0,
-      outbound: { rules: { insecure: false }, secretsKeys: [] },
+      outbound: { rules: { insecure: false }, secretsKeys: [], retentionDays: 0 },
     }),
     readiness: { isDraining: () => false, check: async () => undefined },
     logger: pino({ level: 'silent' }),

@@ -39,6 +39,8 @@ import { inboxRoutes } from './inbound/inbox.routes.ts';
 import { inboxSchemas } from './inbound/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
 import { paymentExceptionSchemas } from './payments/payment-exception.schemas.ts';
+import { deliveryRoutes } from './outbound/delivery.routes.ts';
+import { deliverySchemas } from './outbound/delivery.schemas.ts';
 import { endpointRoutes } from './outbound/endpoint.routes.ts';
 import { endpointSchemas } from './outbound/endpoint.schemas.ts';
 import { webhookRoutes } from './inbound/webhook.routes.ts';
@@ -103,6 +105,7 @@ const schemas = [
   ...inboxSchemas,
   ...paymentExceptionSchemas,
   ...endpointSchemas,
+  ...deliverySchemas,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -201,4 +204,5 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(inboxRoutes, { inbox, providers });
   await app.register(paymentExceptionRoutes, { exceptions });
   await app.register(endpointRoutes, { endpoints: services.endpoints });
+  await app.register(deliveryRoutes, { deliveries: services.deliveries, resends: services.resends });
 }

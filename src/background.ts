@@ -1,6 +1,7 @@
 import { purgeKeys } from './idempotency/idempotency.service.ts';
 import { type PollerOptions, startPoller } from './lib/poller.ts';
 import { sweepOverdueOrders } from './orders/expiry/expiry.service.ts';
+import type { Config } from './config.ts';
 import type { Services } from './services.ts';
 
 /** Old rows are deleted in batches, until none is left. */
@@ -14,17 +15,30 @@ const AUDIT_RETRY_MS = 10_000;
 /** How soon refused deliveries that a database in trouble could not take are tried again. */
 const INBOX_INTERVAL_MS = 5000;
 
+/** How long an event waits for its first try at most. */
+const RELAY_INTERVAL_MS = 500;
+/** Jobs are rare, and a person waits for the first of their deliveries. */
+const RESEND_INTERVAL_MS = 2000;
+
+type OnError = (error: unknown, job: string) => void;
+
 interface Job extends Omit<PollerOptions, 'onError'> {
   /** As the log and the metrics have it. */
   name: string;
   run: (isStopping: () => boolean) => Promise<unknown>;
 }
 
-function jobsOf({ db, metrics, audits, inbox }: Services): Job[] {
+function jobsOf({ db, metrics, audits, inbox, deliveries, resends }: Services): Job[] {
   return [
     { name: 'key purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
     { name: 'inbox purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
     { name: 'inbox flush', everyMs: INBOX_INTERVAL_MS, run: () => inbox.flush() },
+    { name: 'delivery purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => deliveries.purge(isStopping) },
+    {
+      name: 'dead letter resend',
+      everyMs: RESEND_INTERVAL_MS,
+      run: (isStopping) => resends.workOnce(isStopping),
+    },
     { name: 'expiry sweep', everyMs: SWEEP_INTERVAL_MS, run: () => sweepOverdueOrders(db, metrics) },
     {
       name: 'inventory audit',
@@ -36,6 +50,23 @@ function jobsOf({ db, metrics, audits, inbox }: Services): Job[] {
   ];
 }
 
+/** A send that fails without an outcome, such as one whose outcome the database could not take, is the job's failure, too. */
+function relayJob({ relay, metrics }: Services, onError: OnError): Job {
+  const name = 'webhook relay';
+  const onLost = (error: unknown) => {
+    metrics.jobFailures.inc({ name });
+    onError(error, name);
+  };
+  return { name, everyMs: RELAY_INTERVAL_MS, run: (isStopping) => relay.run(isStopping, onLost) };
+}
+
+/** What a process does in the background: a service all, or all but the relay, a worker the relay alone. */
+export type BackgroundWork = 'all' | 'no relay' | 'relay';
+
+export function workOf({ relay }: Pick<Config, 'relay'>): BackgroundWork {
+  return relay === 'on' ? 'all' : 'no relay';
+}
+
 /**
  * Starts the background loops. Call it once the app listens: what keeps the processor busy before would let the first
  * runs fail.
@@ -43,9 +74,14 @@ function jobsOf({ db, metrics, audits, inbox }: Services): Job[] {
  */
 export function startBackground(
   services: Services,
-  onError: (error: unknown, job: string) => void,
+  onError: OnError,
+  work: BackgroundWork = 'all',
 ): () => Promise<void> {
-  const loops = jobsOf(services).map(({ name, run, ...options }) =>
+  const jobs = [
+    ...(work === 'relay' ? [] : jobsOf(services)),
+    ...(work === 'no relay' ? [] : [relayJob(services, onError)]),
+  ];
+  const loops = jobs.map(({ name, run, ...options }) =>
     startPoller(run, {
       ...options,
       onError: (error) => {

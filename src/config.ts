@@ -2,18 +2,12 @@ import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
-import { readDatabaseUrl } from './db/database-url.ts';
-import { isHostName, isLoopback, isNetwork } from './lib/networks.ts';
+import { isLoopback } from './lib/networks.ts';
 import { readKey } from './lib/secret-box.ts';
 import { isBrokenStandardSecret, standardWebhooksKey } from './lib/signing-key.ts';
 import { StartupError } from './lib/startup-error.ts';
-import {
-  DEVELOPMENT_SECRETS_KEY,
-  DEVELOPMENT_WEBHOOK_SECRET,
-  SETTINGS,
-  type SettingOf,
-  type WordOf,
-} from './settings.ts';
+import { DEVELOPMENT_SECRETS_KEY, DEVELOPMENT_WEBHOOK_SECRET, type WordOf } from './settings.ts';
+import { type Environment, SettingsReader } from './settings-reader.ts';
 
 /** What the service runs with. Checked once, frozen, and passed by argument: nothing else reads the environment. */
 export interface Config {
@@ -33,6 +27,9 @@ export interface Config {
   stripe: { secrets: readonly string[]; livemode: boolean };
   /** What encrypts the secrets of webhook endpoints, the current key first; empty: there can be no endpoints. */
   secretsKeys: readonly Buffer[];
+  /** This process sends webhooks. */
+  relay: WordOf<'RELAY'>;
+  deliveryRetentionDays: number;
   /** Webhook endpoints may have addresses of private networks. */
   allowInsecureEndpoints: boolean;
   /** How long an order may stay unpaid; 0 for ever. */
@@ -56,8 +53,6 @@ const KNOWN_WEBHOOK_SECRETS: ReadonlySet<string> = new Set([
 ]);
 /** What the Standard Webhooks specification asks for: between 24 and 64 bytes. */
 const WEBHOOK_SECRET_BYTES = 24;
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment, with what a `.env` file in the working folder adds to it; the environment wins. */
 export function readEnvironment(): Environment {
@@ -108,6 +103,8 @@ export function loadConfig(env: Environment): Config {
     webhookSecrets: webhookSecrets(read, production),
     stripe: stripeConfig(read, production),
     secretsKeys: secretsKeys(read, production),
+    relay: read.word('RELAY'),
+    deliveryRetentionDays: read.integer('DELIVERY_RETENTION_DAYS'),
     allowInsecureEndpoints: read.flag('ALLOW_INSECURE_ENDPOINTS') ?? false,
     allowOpen: read.flag('ALLOW_OPEN') ?? false,
     orderTtlMinutes: read.integer('ORDER_TTL_MINUTES'),
@@ -213,87 +210,5 @@ function checkWebhookSecret(read: SettingsReader, name: string, secret: string, 
     read.faults.push(`${name} must not be one of the published examples in production`);
   } else if (production && standardWebhooksKey(secret).length < WEBHOOK_SECRET_BYTES) {
     read.faults.push(`${name} must have ${WEBHOOK_SECRET_BYTES} bytes at least in production`);
-  }
-}
-
-/** Reads settings one by one and collects what is wrong with them. An empty setting counts as not set. */
-class SettingsReader {
-  readonly faults: string[] = [];
-  readonly #env: Environment;
-
-  constructor(env: Environment) {
-    this.#env = env;
-  }
-
-  /** @throws StartupError with a line for each fault */
-  throwFaults(): void {
-    if (this.faults.length === 0) return;
-    const lines = this.faults.map((fault) => `  ${fault}.`);
-    throw new StartupError(['Wrong settings:', ...lines, 'See .env.example.'].join('\n'));
-  }
-
-  text(name: SettingOf<'text'>, production: boolean): string {
-    const setting: { fallback: string; inProduction?: string } = SETTINGS[name];
-    const { fallback, inProduction = fallback } = setting;
-    return this.#env[name] || (production ? inProduction : fallback);
-  }
-
-  word<Name extends SettingOf<'word'>>(name: Name): WordOf<Name> {
-    const { words, fallback } = SETTINGS[name];
-    const text = this.#env[name];
-    if (!text) return fallback;
-    const found = words.find((word) => word === text);
-    if (found === undefined) this.faults.push(`${name} must be one of ${words.join(', ')}, not "${text}"`);
-    return found ?? fallback;
-  }
-
-  integer(name: SettingOf<'integer'>): number {
-    const { fallback, min, max } = SETTINGS[name];
-    const text = this.#env[name];
-    if (!text) return fallback;
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    this.faults.push(`${name} must be a whole number from ${min} to ${max}, not "${text}"`);
-    return fallback;
-  }
-
-  flag(name: SettingOf<'flag'>): boolean | undefined {
-    const text = this.#env[name];
-    if (!text) return undefined;
-    if (text === 'true' || text === '1') return true;
-    if (text === 'false' || text === '0') return false;
-    this.faults.push(`${name} must be true or false, not "${text}"`);
-    return undefined;
-  }
-
-  /** Networks and addresses, apart by commas: all of them must be named, because a proxy that is believed speaks for any caller. */
-  networks(name: SettingOf<'networks'>): readonly string[] {
-    const text = this.#env[name];
-    if (!text || text === 'false') return [];
-    const networks = text.split(',').map((part) => part.trim());
-    if (networks.every(isNetwork)) return Object.freeze(networks);
-    this.faults.push(
-      `${name} must be a list of networks such as loopback,uniquelocal or 10.0.0.0/8, not "${text}"`,
-    );
-    return [];
-  }
-
-  hostNames(name: SettingOf<'host names'>): readonly string[] {
-    const text = this.#env[name];
-    if (!text) return [];
-    const names = text.split(',').map((part) => part.trim());
-    if (names.every(isHostName)) return Object.freeze(names);
-    this.faults.push(
-      `${name} must be a list of host names without ports, such as shop.test,192.168.1.5, not "${text}"`,
-    );
-    return [];
-  }
-
-  databaseUrl(name: SettingOf<'database URL'>): string | undefined {
-    const text = this.#env[name];
-    if (!text) return undefined;
-    const { fault } = readDatabaseUrl(text);
-    if (fault !== undefined) this.faults.push(`${name} ${fault}`);
-    return text;
   }
 }

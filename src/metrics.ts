@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import { createInboxMetrics } from './inbound/inbox.metrics.ts';
 import { createAuditMetrics } from './inventory/audit.metrics.ts';
 import { createTrafficMetrics } from './lib/metrics.ts';
+import { createOutboundMetrics } from './outbound/outbound.metrics.ts';
 import { createOrderMetrics } from './orders/order.metrics.ts';
 import { createPaymentMetrics } from './payments/payment.metrics.ts';
 
@@ -20,5 +21,6 @@ export function createMetrics() {
     ...createAuditMetrics(registers),
     ...createPaymentMetrics(registers),
     ...createInboxMetrics(registers),
+    ...createOutboundMetrics(registers),
   };
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 import { buildApp } from './app.ts';
+import { workOf } from './background.ts';
 import { requireReady } from './db/connect.ts';
 import { closeApp, startDraining } from './http/drain.ts';
 import { listen, requireFreePort } from './http/listen.ts';
@@ -18,7 +19,7 @@ startProcess(async (opening: Opening) => {
   const readiness = { isDraining: () => stopping.aborted, check: () => requireReady(database) };
   const app = await buildApp({ config, services, readiness, logger, logRequest });
   await listen(app, config);
-  openBackground(opening, services);
+  openBackground(opening, services, workOf(config));
   opened.add(() => closeApp(app));
   // First of all, once a signal has come: readiness is off, and the load balancer gets time to see it.
   opened.add(async () => {

@@ -14,8 +14,13 @@ import { findPlacedOrders, findReadyOrders } from './orders/order.repository.ts'
 import { createOrderService } from './orders/order.service.ts';
 import { eventTypes } from './event-types.ts';
 import type { EndpointRules } from './outbound/address-guard.ts';
+import { createDeliveryService } from './outbound/delivery.service.ts';
 import { createEndpointService } from './outbound/endpoint.service.ts';
 import { createResolver, type Resolve } from './outbound/guarded-connector.ts';
+import { showBacklog } from './outbound/outbound-gauges.ts';
+import { createRelay, PER_ENDPOINT } from './outbound/relay.service.ts';
+import { createResendService } from './outbound/resend.service.ts';
+import { createSender } from './outbound/sender.ts';
 import { showFailed } from './inbound/inbox-gauges.ts';
 import { createInboxService } from './inbound/inbox.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
@@ -39,8 +44,12 @@ export interface OutboundSettings {
   rules: EndpointRules;
   /** What encrypts the secrets of endpoints, the current key first; empty: there can be no endpoints. */
   secretsKeys: readonly Buffer[];
+  /** Days that deliveries are kept after they arrived; 0 for ever. */
+  retentionDays: number;
   /** The system's name servers, unless a test has others. */
   resolve?: Resolve;
+  /** Times that a test cannot wait for, instead of those of the relay. */
+  limits?: { deadlineMs?: number; leaseMs?: number };
 }
 
 export type Services = ReturnType<typeof createServices>;
@@ -51,7 +60,7 @@ const EVENT_TYPES: ReadonlySet<string> = new Set(eventTypes.map(({ type }) => ty
 export function createServices(dependencies: Dependencies) {
   const { database, clock, metrics, orderTtlMinutes: ttlMinutes } = dependencies;
   const { db, lists, reads, lane } = database;
-  const { rules, resolve = createResolver() } = dependencies.outbound;
+  const { rules, retentionDays, resolve = createResolver(), limits = {} } = dependencies.outbound;
   const [currentKey, ...previousKeys] = dependencies.outbound.secretsKeys;
   const box = currentKey && createSecretBox([currentKey, ...previousKeys]);
   showPoolUse(database.pools, metrics.registry);
@@ -61,6 +70,11 @@ export function createServices(dependencies: Dependencies) {
   const audits = createAuditService({ reports: database.reports, metrics });
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
   const readEvents = createEventReader({ [orderCreated.type]: findPlacedOrders });
+  const { deadlineMs, leaseMs } = limits;
+  const sending = deadlineMs === undefined ? {} : { deadlineMs };
+  const sender = createSender({ rules, resolve, clock, connections: PER_ENDPOINT, ...sending });
+  const relay = createRelay({ db, readEvents, box, sender, clock, metrics, leaseMs });
+  showBacklog(db, metrics.registry);
   showOpenExceptions(db, metrics.registry);
   showFailed(db, metrics.registry);
   const productReader = createIdReader(
@@ -93,6 +107,9 @@ export function createServices(dependencies: Dependencies) {
     exceptions: createPaymentExceptionService({ db, lists, reads }),
     readEvents,
     feed: createFeedService({ lists, read: readEvents }),
+    relay,
+    resends: createResendService({ db, reads }),
+    deliveries: createDeliveryService({ db, lists, reads, retentionDays }),
     endpoints: createEndpointService({ db, lists, reads, box, rules, resolve, types: EVENT_TYPES }),
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
@@ -102,6 +119,7 @@ export function createServices(dependencies: Dependencies) {
         audits.stop(),
         productReader.stop(),
         orderReader.stop(),
+        relay.stop(),
       ]);
       await inbox.flush();
     },

@@ -128,6 +128,20 @@ export const SETTINGS = {
     means:
       '`true`: webhook endpoints may also have http, any port, and addresses of loopback and private networks; refused in production',
   },
+  RELAY: {
+    is: 'word',
+    words: ['on', 'off'],
+    fallback: 'on',
+    means: '`off`: this instance sends no webhooks; `npm run worker` does',
+  },
+  DELIVERY_RETENTION_DAYS: {
+    is: 'integer',
+    fallback: 30,
+    min: 0,
+    // Ten years.
+    max: 3650,
+    means: 'How long webhook deliveries are kept after they arrived; 0: for ever. Dead letters stay',
+  },
   ORDER_TTL_MINUTES: {
     is: 'integer',
     fallback: 0,

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 
-import { startBackground } from './background.ts';
+import { type BackgroundWork, startBackground } from './background.ts';
 import { type Config, loadConfig, readEnvironment } from './config.ts';
 import { migrateDatabase } from './db/connect.ts';
 import { createDatabase, type Database, type DatabaseOptions } from './db/database.ts';
@@ -108,7 +108,7 @@ export async function openServices({ config, log, metrics, opened, stopping }: O
   opened.add(() => database.close(), LEFT_OVER_MS);
 
   const { orderTtlMinutes, secretsKeys, allowInsecureEndpoints: insecure } = config;
-  const outbound = { rules: { insecure }, secretsKeys };
+  const outbound = { rules: { insecure }, secretsKeys, retentionDays: config.deliveryRetentionDays };
   const services = createServices({ database, clock: systemClock, metrics, orderTtlMinutes, outbound });
   opened.add(() => services.stop(), LEFT_OVER_MS);
   await services.endpoints.checkSecrets();
@@ -119,10 +119,10 @@ export async function openServices({ config, log, metrics, opened, stopping }: O
  * Starts the background jobs. Call it last: building the app keeps the processor busy for seconds on a small machine, and
  * a connection that is being opened meanwhile runs into its timeout.
  */
-export function openBackground({ log, opened }: Opening, services: Services): void {
+export function openBackground({ log, opened }: Opening, services: Services, work: BackgroundWork): void {
   const onError = (error: unknown, job: string) =>
     log.logger.warn({ err: error, job }, 'a background job failed');
-  opened.add(startBackground(services, onError), LEFT_OVER_MS);
+  opened.add(startBackground(services, onError, work), LEFT_OVER_MS);
 }
 
 /** The database of DATABASE_URL, where one role does it all, or the embedded one. */

@@ -4,7 +4,7 @@ import { toEtag } from '../lib/versions.ts';
 import { prefixOf } from './api-prefix.ts';
 
 interface DoneOnce {
-  status: 200 | 201;
+  status: 200 | 201 | 202;
   /** Where the new resource is, without the prefix, when the call has made one with a path of its own. */
   location?: string;
 }

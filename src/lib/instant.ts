@@ -1,12 +1,17 @@
 import { validationFailed } from './errors.ts';
 
 /**
- * A time of the query, rounded to the millisecond as the database keeps it. A finer time lies between two milliseconds:
+ * A time of the input, rounded to the millisecond as the database keeps it. A finer time lies between two milliseconds:
  * `later` takes the second, which is right for the bounds of a period (rows before the time stay before it);
  * `earlier` takes the first, which is right for a state at that time.
  * @throws AppError validation_failed for a time that the calendar or the database does not have
  */
-export function toInstant(text: string, name: string, finer: 'later' | 'earlier'): string {
+export function toInstant(
+  text: string,
+  name: string,
+  finer: 'later' | 'earlier',
+  part: 'query' | 'body' = 'query',
+): string {
   // Date cuts off fractions of a millisecond.
   const addedMs = finer === 'later' && /\.\d{3}\d*[1-9]/.test(text) ? 1 : 0;
   const time = new Date(new Date(text).getTime() + addedMs);
@@ -14,7 +19,7 @@ export function toInstant(text: string, name: string, finer: 'later' | 'earlier'
   const year = time.getUTCFullYear();
   if (year >= 1 && year <= 9999) return time.toISOString();
   const fix = 'Send a time of the years 1 to 9999, such as 2026-01-02T03:04:05Z.';
-  throw validationFailed([{ path: `query/${name}`, message: 'must be a time that exists', fix }]);
+  throw validationFailed([{ path: `${part}/${name}`, message: 'must be a time that exists', fix }]);
 }
 
 /** One bound of a period, which may be left open. */

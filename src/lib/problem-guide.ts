@@ -1,4 +1,5 @@
 import type { ProblemCode } from './errors.ts';
+import { outboundGuide } from './problem-guide-outbound.ts';
 
 /** One kind of refusal, explained to callers. The OpenAPI document and the pages at /problems are made of it. */
 export interface ProblemGuide {
@@ -94,11 +95,6 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
     remedy: NOT_THERE,
     example: { detail: 'Payment exception not found' },
   },
-  endpoint_not_found: {
-    means: `There is no webhook endpoint with this id, or it was deleted. ${TAKEN_AS_IT_WAS}`,
-    remedy: NOT_THERE,
-    example: { detail: 'Webhook endpoint not found' },
-  },
   inbound_delivery_not_found: {
     means:
       'The inbox holds no inbound delivery with this id. Those that were refused or failed are kept for some days only.',
@@ -176,17 +172,6 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       detail: 'The exception was resolved as refunded at 2026-01-02T08:00:00.000Z',
       current: { id: 1, status: 'RESOLVED', resolution: 'refunded', version: 2 },
     },
-  },
-  endpoint_limit_reached: {
-    means: 'The service has as many webhook endpoints as it can have.',
-    remedy: 'Delete one that is no longer used, or let one receiver pass events on.',
-    example: { detail: 'There are 50 webhook endpoints, and there can be no more' },
-  },
-  secrets_key_missing: {
-    means: 'The secrets of webhook endpoints are stored encrypted, and the service has no key for that.',
-    remedy:
-      'Set `SECRETS_KEY` to 32 random bytes in base64 (`openssl rand -base64 32`), and start the service again.',
-    example: { detail: 'The service has no key to encrypt the secrets of endpoints with' },
   },
   inbound_delivery_not_failed: {
     means:
@@ -287,4 +272,5 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       'Send the call again after `Retry-After` seconds. With an Idempotency-Key that is safe, also where it is not known whether the first one was stored.',
     example: { detail: 'The database is busy, try again' },
   },
+  ...outboundGuide,
 };

@@ -2,6 +2,9 @@
  * What becomes of a delivery after a try. Pure: decided by its arguments alone.
  */
 
+/** The type of a message for trying an endpoint out. It is no event of the log. */
+export const PING = 'endpoint.ping';
+
 /** Why there is no answer. */
 export type SendFault =
   | 'address_refused'

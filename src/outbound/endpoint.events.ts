@@ -1,5 +1,5 @@
 import { defineEvent } from '../events/define-event.ts';
-import { EndpointSummarySchema } from './endpoint.schemas.ts';
+import { DeliverySummarySchema, EndpointSummarySchema } from './endpoint.schemas.ts';
 
 const aggregate = 'webhook_endpoint';
 const payload = { endpoint: EndpointSummarySchema };
@@ -12,4 +12,25 @@ export const endpointUpdated = defineEvent('endpoint.updated', {
 export const endpointRotated = defineEvent('endpoint.secret_rotated', { aggregate, payload });
 export const endpointDeleted = defineEvent('endpoint.deleted', { aggregate, payload });
 
-export const endpointEvents = [endpointCreated, endpointUpdated, endpointRotated, endpointDeleted] as const;
+const alert = { endpoint: EndpointSummarySchema, delivery: DeliverySummarySchema };
+
+/** A delivery has failed six times in half a minute; told once until the endpoint recovers. */
+export const endpointFailing = defineEvent('endpoint.failing', { aggregate, payload: alert });
+export const endpointRecovered = defineEvent('endpoint.recovered', { aggregate, payload });
+export const endpointDisabled = defineEvent('endpoint.disabled', { aggregate, payload: alert });
+/** A delivery has become a dead letter. */
+export const deliveryFailed = defineEvent('delivery.failed', {
+  aggregate: 'webhook_delivery',
+  payload: alert,
+});
+
+export const endpointEvents = [
+  endpointCreated,
+  endpointUpdated,
+  endpointRotated,
+  endpointDeleted,
+  endpointFailing,
+  endpointRecovered,
+  endpointDisabled,
+  deliveryFailed,
+] as const;

@@ -123,11 +123,36 @@ export async function listEndpoints(db: Db, page: PageRequest): Promise<Endpoint
 export async function updateEndpoint(
   tx: Tx,
   id: number,
-  fields: Partial<EndpointFields> & { status?: Endpoint['status']; failing_since?: null },
+  fields: Partial<EndpointFields> & { status?: Endpoint['status'] },
 ): Promise<Endpoint> {
   const row = await tx
     .updateTable('webhook_endpoints')
     .set({ ...fields, version: sql`version + 1`, updated_at: sql`now()` })
+    .where('id', '=', id)
+    .returning(columns)
+    .executeTakeFirstOrThrow();
+  return rowToEndpoint(row);
+}
+
+/** What relays change. */
+export interface EndpointChange {
+  readonly failing: boolean;
+  readonly status?: 'disabled';
+}
+
+export async function markEndpoint(
+  tx: Tx,
+  id: number,
+  { failing, status }: EndpointChange,
+): Promise<Endpoint> {
+  const row = await tx
+    .updateTable('webhook_endpoints')
+    .set({
+      failing_since: failing ? sql`coalesce(failing_since, now())` : null,
+      ...(status === undefined ? {} : { status }),
+      version: sql`version + 1`,
+      updated_at: sql`now()`,
+    })
     .where('id', '=', id)
     .returning(columns)
     .executeTakeFirstOrThrow();

@@ -110,6 +110,17 @@ export const EndpointSummarySchema = Type.Object({
 });
 export type EndpointSummary = Static<typeof EndpointSummarySchema>;
 
+/** Which delivery failed, and why. */
+export const DeliverySummarySchema = Type.Object({
+  id: Id,
+  event_id: Type.String(),
+  event_type: Type.String(),
+  tries: Type.Integer(),
+  status: nullable(Type.Integer(), { description: 'Of the answer; null without one' }),
+  error: nullable(Type.String()),
+});
+export type DeliverySummary = Static<typeof DeliverySummarySchema>;
+
 export const CreateEndpointBody = Type.Object(
   {
     url: Url,

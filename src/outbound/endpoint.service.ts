@@ -12,6 +12,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import { StartupError } from '../lib/startup-error.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { type EndpointRules, NOT_PUBLIC, readEndpointUrl } from './address-guard.ts';
+import { endpointNotFound, summaryOf } from './endpoint.ts';
 import { newSecret, resealedSecrets, rotatedSecrets, sealSecret } from './endpoint-secrets.ts';
 import { endpointCreated, endpointDeleted, endpointRotated, endpointUpdated } from './endpoint.events.ts';
 import * as endpoints from './endpoint.repository.ts';
@@ -223,22 +224,6 @@ function tellOf(
   caller: Caller,
 ): NewEvent {
   return newEvent(type, endpoint, { endpoint: summaryOf(endpoint) }, caller);
-}
-
-export function summaryOf({
-  id,
-  url,
-  types,
-  ordering,
-  status,
-  failing_since,
-  version,
-}: Endpoint): EndpointSummary {
-  return { id, origin: new URL(url).origin, types, ordering, status, failing_since, version };
-}
-
-export function endpointNotFound(): never {
-  throw new AppError('endpoint_not_found', 'Webhook endpoint not found');
 }
 
 function secretsKeyMissing(): never {

@@ -7,6 +7,8 @@ import { aggregateTypes } from '../../src/events/define-event.ts';
 import { ajvOptions } from '../../src/http/validation.ts';
 import { tamper } from '../support/audits.ts';
 import { sweep } from '../support/expiry.ts';
+import { answerInTurn, useReceiver } from '../support/receivers.ts';
+import { endPauses, relayAll } from '../support/relay.ts';
 import { type TestService, useSharedService } from '../support/service.ts';
 
 const service = useSharedService();
@@ -54,10 +56,25 @@ async function payLastOrder() {
   return pay('payment.succeeded', last?.id ?? 0);
 }
 
+function createProduct(sku: string) {
+  return call('POST', '/products', { sku, name: 'x', price: 10, stock: 10 });
+}
+
+/** Lets the relay send what there is so many times; the answer is made up. */
+async function relayTimes(times: number) {
+  let tries = 0;
+  for (let i = 0; i < times; i++) {
+    await endPauses(service);
+    tries += await relayAll(service);
+  }
+  return { status: tries };
+}
+
 /** The golden list: every command of a life, and exactly what it tells. */
 test('one command, one exact list of events; refused and repeated commands tell nothing', async () => {
   const product = { sku: 'GOLDEN', name: 'x', price: 10, stock: 10 };
   const order = { product_id: 1, quantity: 1 };
+  const receiver = await useReceiver(answerInTurn(500, 500, 500, 500, 500, 500, 200, 404, 410));
   const endpoint = { url: 'https://shop.example/hooks' };
   const adjustment = { delta: 1, reason: 'found' };
   const keyed = { 'idempotency-key': 'golden-adjustment' };
@@ -167,6 +184,19 @@ test('one command, one exact list of events; refused and repeated commands tell 
     ],
     ['delete the endpoint', () => call('DELETE', '/webhook-endpoints/1'), '204', 'endpoint.deleted 4'],
     ['delete it twice', () => call('DELETE', '/webhook-endpoints/1'), '404'],
+    [
+      'create another endpoint',
+      () => call('POST', '/webhook-endpoints', { url: receiver.url, types: ['product.created'] }),
+      '201',
+      'endpoint.created 1',
+    ],
+    ['create a product for it', () => createProduct('E1'), '201', 'product.created 1'],
+    ['fail to deliver that, 6 times', () => relayTimes(6), '6', 'endpoint.failing 2'],
+    ['deliver it', () => relayTimes(1), '1', 'endpoint.recovered 3'],
+    ['create a product that is refused', () => createProduct('E2'), '201', 'product.created 1'],
+    ['refuse it', () => relayTimes(1), '1', 'delivery.failed 1'],
+    ['create a product too many', () => createProduct('E3'), '201', 'product.created 1'],
+    ['want no more events', () => relayTimes(1), '1', 'endpoint.disabled 4'],
   ];
   const found = [];
   for (const [name, command] of script) found.push([name, ...(await told(command))]);

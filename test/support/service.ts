@@ -80,6 +80,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     outbound: {
       rules: { insecure: true },
       secretsKeys: [Buffer.alloc(32, 1)],
+      retentionDays: 30,
       // No test depends on name servers.
       resolve: async () => ['127.0.0.1'],
       ...options.outbound,
