@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import autocannon, { type Client, type Request } from 'autocannon';
 
 import { type Latency, summarize } from './statistics.ts';
@@ -94,7 +96,11 @@ export async function runLoad(spec: LoadSpec, hooks: LoadHooks = {}): Promise<Lo
 
 type Measured = Pick<LoadResult, 'measured' | 'requestsPerSecond' | 'latencyMs' | 'generatorCores'>;
 
-async function measure(spec: LoadSpec, counter: Counter, { onSecond, signal }: LoadHooks): Promise<Measured> {
+async function measure(
+  spec: LoadSpec,
+  counter: Counter,
+  { onSecond, signal }: LoadHooks & { signal: AbortSignal },
+): Promise<Measured> {
   await pause(spec.warmupMs, signal);
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
@@ -151,13 +157,11 @@ class Counter {
   /** What was measured since the last call. */
   takeSecond(): { latencies: number[]; elapsedMs: number } {
     const now = performance.now();
-    const taken = {
-      latencies: this.#latencies.slice(this.#secondBegan),
-      elapsedMs: now - this.#secondBeganAt,
-    };
+    const latencies = this.#latencies.slice(this.#secondBegan);
+    const elapsedMs = now - this.#secondBeganAt;
     this.#secondBegan = this.#latencies.length;
     this.#secondBeganAt = now;
-    return taken;
+    return { latencies, elapsedMs };
   }
 
   get sinceTakenMs(): number {
@@ -185,15 +189,6 @@ function shuffled<T>(items: readonly T[]): T[] {
   return result;
 }
 
-function pause(durationMs: number, signal: AbortSignal | undefined): Promise<void> {
-  if (signal?.aborted === true) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, durationMs);
-    signal?.addEventListener('abort', end);
-  });
+function pause(durationMs: number, signal: AbortSignal): Promise<void> {
+  return sleep(durationMs, undefined, { signal }).catch(() => undefined);
 }

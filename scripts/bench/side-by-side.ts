@@ -1,14 +1,21 @@
 import type { Bench } from './bench.ts';
+import { COMPARED } from './goals.ts';
 import { httpStep, type Step } from './measure.ts';
 import { bareReadStep, createPeerTables, startEcho, startPlain } from './peers.ts';
 import { Pgbench } from './pgbench.ts';
 import { Shop } from './shop.ts';
-import { JUDGED_CONNECTIONS, loads, Works } from './works.ts';
+import * as works from './works.ts';
+
+const { JUDGED_CONNECTIONS } = works;
 
 const PRODUCTS = 50;
 const PGBENCH_CLIENTS = 32;
+/** The prefix of what is measured of the other version. */
+export const OTHER = 'other.';
 /** One step of each kind is enough to compile what answers. */
 const WARM_UP = /^(pgbench\.hot|(echo\.(post|get)|orders\.spread|get)\.100|plain\.spread|payments\.100)$/;
+
+const isWarmUp = ({ name }: Step) => WARM_UP.test(name.replace(OTHER, ''));
 
 /** What a run measures: steps, each beside what it is compared with, and the service that it is all about. */
 export interface Contest {
@@ -26,7 +33,7 @@ export async function againstPeers(bench: Bench, connections: readonly number[])
   const echo = await startEcho(bench, await exampleAnswers(bench));
   const plain = await startPlain(bench, databaseUrl);
   const shop = await Shop.open(bench, { name: 'service', products: PRODUCTS });
-  const works = new Works(shop);
+  const own = (work: works.Work) => works.stepOf(shop, work);
 
   const { productIds } = shop;
   const peerIds = productIds.map((_, index) => index + 1);
@@ -36,24 +43,24 @@ export async function againstPeers(bench: Bench, connections: readonly number[])
   const steps = [
     ...bare('pgbench.hot', PGBENCH_CLIENTS, 1),
     ...each((count) => [
-      httpStep(bench, `echo.post.${count}`, echo, loads.hot(productIds, count)),
-      works.hot(count),
+      httpStep(bench, `echo.post.${count}`, echo, works.hotLoad(count)(productIds)),
+      own(works.hot(count)),
     ]),
-    httpStep(bench, 'plain.hot', plain, loads.hot(peerIds, JUDGED_CONNECTIONS)),
+    httpStep(bench, 'plain.hot', plain, works.hotLoad(JUDGED_CONNECTIONS)(peerIds)),
     ...bare('pgbench.spread', PGBENCH_CLIENTS, PRODUCTS),
-    ...each((count) => [works.spread(count)]),
-    httpStep(bench, 'plain.spread', plain, loads.spread(peerIds, JUDGED_CONNECTIONS)),
+    ...each((count) => [own(works.spread(count))]),
+    httpStep(bench, 'plain.spread', plain, works.spreadLoad(JUDGED_CONNECTIONS)(peerIds)),
     ...each((count) => [
-      httpStep(bench, `echo.get.${count}`, echo, loads.read(productIds, count)),
-      works.read(count),
+      httpStep(bench, `echo.get.${count}`, echo, works.readLoad(count)(productIds)),
+      own(works.read(count)),
     ]),
-    works.mix(),
+    own(works.mix),
     ...bare('pgbench.latency', 1, 1),
-    works.orderLatency(),
+    own(works.orderLatency),
     await bareReadStep(bench, shop),
-    works.readLatency(),
+    own(works.readLatency),
   ];
-  return { steps, warmUp: ({ name }) => WARM_UP.test(name), shop, pgbenchVersion: pgbench?.version };
+  return { steps, warmUp: isWarmUp, shop, pgbenchVersion: pgbench?.version };
 }
 
 /** What a service answers, of one that is gone again, so that the measured database starts without orders. */
@@ -66,24 +73,13 @@ async function exampleAnswers(bench: Bench): Promise<{ product: unknown; order: 
   return { product, order };
 }
 
-/** The prefix of what is measured of the other version. */
-export const OTHER = 'other.';
-
 /** The service and that of another checkout, each on a database that it has migrated itself. */
 export async function againstOther(bench: Bench, root: string): Promise<Contest> {
-  const other = new Works(await Shop.open(bench, { name: 'other', products: PRODUCTS, root }), OTHER);
+  const other = await Shop.open(bench, { name: 'other', products: PRODUCTS, root });
   const shop = await Shop.open(bench, { name: 'service', products: PRODUCTS });
-  const ours = new Works(shop);
-  const works: ((side: Works) => Step)[] = [
-    (side) => side.hot(JUDGED_CONNECTIONS),
-    (side) => side.spread(JUDGED_CONNECTIONS),
-    (side) => side.payments(JUDGED_CONNECTIONS),
-    (side) => side.read(JUDGED_CONNECTIONS),
-    (side) => side.mix(),
-    (side) => side.orderLatency(),
-    (side) => side.readLatency(),
-  ];
-  const steps = works.flatMap((work) => [work(other), work(ours)]);
-  const warmUp = ({ name }: Step) => WARM_UP.test(name.replace(OTHER, ''));
-  return { steps, warmUp, shop, pgbenchVersion: undefined };
+  const steps = Array.from(new Set(COMPARED.map(({ work }) => work)), (work) => [
+    works.stepOf(other, work, OTHER),
+    works.stepOf(shop, work),
+  ]).flat();
+  return { steps, warmUp: isWarmUp, shop, pgbenchVersion: undefined };
 }

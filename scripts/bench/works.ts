@@ -1,5 +1,4 @@
-import type { HttpLoad, Step } from './measure.ts';
-import { WARMUP_MS } from './measure.ts';
+import { type HttpLoad, type Step, WARMUP_MS } from './measure.ts';
 import { orderRequest, readRequest } from './requests.ts';
 import type { Shop } from './shop.ts';
 
@@ -9,75 +8,50 @@ export const MIX_CONNECTIONS = 200;
 /** More payments a millisecond than any service here takes. */
 const PAYMENTS_PER_MS = 10;
 
-/** What is asked of a shop, also of a peer that answers the same. */
-export const loads = {
-  hot: ([first = 0]: readonly number[], connections: number): HttpLoad => ({
-    connections,
-    requests: [orderRequest(first)],
-  }),
-  spread: (productIds: readonly number[], connections: number): HttpLoad => ({
-    connections,
-    requests: productIds.map(orderRequest),
-  }),
-  read: (productIds: readonly number[], connections: number): HttpLoad => ({
-    connections,
-    requests: productIds.map((id) => readRequest(`/products/${id}`)),
-  }),
-  /** 80 % reads: four of the five requests for each product. */
-  mix: (productIds: readonly number[]): HttpLoad => ({
-    connections: MIX_CONNECTIONS,
-    requests: productIds.flatMap((id) => [
-      orderRequest(id),
-      ...Array.from({ length: 4 }, () => readRequest(`/products/${id}`)),
-    ]),
-  }),
+type Load = (productIds: readonly number[]) => HttpLoad;
+
+/** The loads that peers also take. */
+export const hotLoad =
+  (connections: number): Load =>
+  ([first = 0]) => ({ connections, requests: [orderRequest(first)] });
+export const spreadLoad =
+  (connections: number): Load =>
+  (ids) => ({ connections, requests: ids.map(orderRequest) });
+export const readLoad =
+  (connections: number): Load =>
+  (ids) => ({ connections, requests: ids.map((id) => readRequest(`/products/${id}`)) });
+
+/** One thing that a shop is measured at. Its name is that of its measurements. */
+export interface Work {
+  name: string;
+  load: (shop: Shop, measureMs: number) => HttpLoad | Promise<HttpLoad>;
+}
+
+const work = (name: string, load: Load): Work => ({ name, load: ({ productIds }) => load(productIds) });
+
+export const hot = (connections: number) => work(`orders.hot.${connections}`, hotLoad(connections));
+export const spread = (connections: number) => work(`orders.spread.${connections}`, spreadLoad(connections));
+export const read = (connections: number) => work(`get.${connections}`, readLoad(connections));
+export const orderLatency = work('orders.latency', hotLoad(1));
+export const readLatency = work('get.latency', readLoad(1));
+
+/** 80 % reads: four of the five requests for each product. */
+export const mix = work('mix', (ids) => ({
+  connections: MIX_CONNECTIONS,
+  requests: ids.flatMap((id) => [orderRequest(id), ...Array(4).fill(readRequest(`/products/${id}`))]),
+}));
+
+/** Each event is another, for an order placed beforehand: a known one would be answered without any work. */
+export const payments: Work = {
+  name: `payments.${JUDGED_CONNECTIONS}`,
+  async load(shop, measureMs) {
+    await shop.measure(spreadLoad(JUDGED_CONNECTIONS)(shop.productIds), measureMs);
+    const requests = await shop.payments((WARMUP_MS + measureMs) * PAYMENTS_PER_MS);
+    return { connections: JUDGED_CONNECTIONS, requests, once: true };
+  },
 };
 
-/** The works of one shop, named alike for every shop but for the prefix. */
-export class Works {
-  readonly #shop: Shop;
-  readonly #prefix: string;
-
-  constructor(shop: Shop, prefix = '') {
-    this.#shop = shop;
-    this.#prefix = prefix;
-  }
-
-  hot(connections: number): Step {
-    return this.#step(`orders.hot.${connections}`, (ids) => loads.hot(ids, connections));
-  }
-
-  spread(connections: number): Step {
-    return this.#step(`orders.spread.${connections}`, (ids) => loads.spread(ids, connections));
-  }
-
-  read(connections: number): Step {
-    return this.#step(`get.${connections}`, (ids) => loads.read(ids, connections));
-  }
-
-  mix(): Step {
-    return this.#step('mix', loads.mix);
-  }
-
-  orderLatency(): Step {
-    return this.#step('orders.latency', (ids) => loads.hot(ids, 1));
-  }
-
-  readLatency(): Step {
-    return this.#step('get.latency', (ids) => loads.read(ids, 1));
-  }
-
-  /** Each event is another, for an order placed beforehand: a known one would be answered without any work. */
-  payments(connections: number): Step {
-    const shop = this.#shop;
-    return shop.step(`${this.#prefix}payments.${connections}`, async (measureMs) => {
-      await shop.measure(loads.spread(shop.productIds, connections), measureMs);
-      const requests = await shop.payments((WARMUP_MS + measureMs) * PAYMENTS_PER_MS);
-      return { connections, requests, once: true };
-    });
-  }
-
-  #step(name: string, load: (productIds: readonly number[]) => HttpLoad): Step {
-    return this.#shop.step(this.#prefix + name, () => load(this.#shop.productIds));
-  }
+/** @param prefix of the name, for the same work of another version */
+export function stepOf(shop: Shop, { name, load }: Work, prefix = ''): Step {
+  return shop.step(prefix + name, (measureMs) => load(shop, measureMs));
 }
