@@ -2,8 +2,8 @@ import { beforeAll, describe, expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
 import { permutationsOf, type Story, type StoryEvent, tell } from '../support/payment-oracle.ts';
-import { together } from '../support/race.ts';
-import { type TestService, useSharedService } from '../support/service.ts';
+import { expectOnlyLateRefusals, recordFailures, together, untilServed } from '../support/race.ts';
+import { type Answer, type TestService, useSharedService } from '../support/service.ts';
 
 /** Four pieces at 10.00. */
 const TOTAL_CENTS = 4000;
@@ -54,13 +54,15 @@ describe.each(Object.entries(FIVES))('%s, in all 120 orders', (_name, five) => {
     arrive: (send: (event: StoryEvent) => Promise<string>, events: readonly StoryEvent[]) => Promise<void>,
     atOnce: number,
   ): Promise<Story[]> {
+    const failures = recordFailures(service);
+    const refusals: Answer[] = [];
     const answered = await together(
       permutations.length,
       async (n) => {
         const { id } = await service.placeOrder(productIds[n % productIds.length] ?? 0, TOTAL / 10);
         const outcomes: Record<string, string> = {};
         const send = async (event: StoryEvent) => {
-          const outcome = await bring(service, id, event);
+          const outcome = await bring(service, id, event, refusals);
           if (outcome === 'known') return outcome;
           // A second effect of one event would overwrite the first without this.
           expect(outcomes).not.toHaveProperty(event.name);
@@ -72,6 +74,7 @@ describe.each(Object.entries(FIVES))('%s, in all 120 orders', (_name, five) => {
       },
       atOnce,
     );
+    expectOnlyLateRefusals(failures, refusals);
     const ends = await readEnds(
       service,
       answered.map(({ id }) => id),
@@ -134,9 +137,11 @@ async function bring(
   service: TestService,
   orderId: number,
   { name, kind, cents }: StoryEvent,
+  refusals: Answer[],
 ): Promise<string> {
   if (kind === 'ship') {
-    const { status } = await service.call('PUT', `/orders/${orderId}`, { status: 'SHIPPED' });
+    const ship = () => service.call('PUT', `/orders/${orderId}`, { status: 'SHIPPED' });
+    const { status } = await untilServed(ship, refusals);
     return status === 200 ? 'shipped' : 'not possible';
   }
   const amount = cents === undefined ? {} : { amount: cents / 100 };
@@ -146,7 +151,7 @@ async function bring(
     event_id: `${name}-${orderId}`,
     ...amount,
   };
-  const { status, body } = await service.pay(event);
+  const { status, body } = await untilServed(() => service.pay(event), refusals);
   expect(status).toBe(200);
   if (body.status === 'already_processed') return 'known';
   if (body.status === 'ignored') return 'ignored';
