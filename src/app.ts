@@ -190,7 +190,8 @@ interface ApiOptions extends Pick<AppOptions, 'config' | 'services' | 'readiness
 
 async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const { config, services, readiness, readMetrics } = options;
-  const { products, orders, payments, inbox, exceptions, stock, audits, feed, metrics, clock } = services;
+  const { products, orders, payments, inbox, exceptions, stock, audits, feed, streams, metrics, clock } =
+    services;
   await app.register(entranceRoutes);
   await app.register(problemTypeRoutes);
   await app.register(generalRoutes, { readiness, readMetrics });
@@ -198,7 +199,7 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   await app.register(orderRoutes, { orders });
   await app.register(productStockRoutes, { stock });
   await app.register(auditRoutes, { audits });
-  await app.register(eventRoutes, { feed, eventTypes: eventTypes.map(({ type }) => type) });
+  await app.register(eventRoutes, { feed, streams, eventTypes: eventTypes.map(({ type }) => type) });
   const providers = [createGenericProvider(config.webhookSecrets), createStripeProvider(config.stripe)];
   await app.register(webhookRoutes, { payments, inbox, providers, clock, metrics });
   await app.register(inboxRoutes, { inbox, providers });

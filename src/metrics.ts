@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 
+import { createEventMetrics } from './events/event.metrics.ts';
 import { createInboxMetrics } from './inbound/inbox.metrics.ts';
 import { createAuditMetrics } from './inventory/audit.metrics.ts';
 import { createTrafficMetrics } from './lib/metrics.ts';
@@ -22,5 +23,6 @@ export function createMetrics() {
     ...createPaymentMetrics(registers),
     ...createInboxMetrics(registers),
     ...createOutboundMetrics(registers),
+    ...createEventMetrics(registers),
   };
 }

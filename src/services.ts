@@ -2,6 +2,7 @@ import type { Database } from './db/database.ts';
 import { createIdReader } from './db/id-reader.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
 import { createEventReader, createFeedService } from './events/feed.service.ts';
+import { createStreamService, type StreamDependencies } from './events/stream/stream.service.ts';
 import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { observeBatches } from './lib/metrics.ts';
@@ -38,6 +39,7 @@ export interface Dependencies {
   /** How long an order may stay unpaid; 0 for ever. */
   orderTtlMinutes: number;
   outbound: OutboundSettings;
+  streamLimits?: StreamDependencies['limits'];
 }
 
 export interface OutboundSettings {
@@ -69,7 +71,8 @@ export function createServices(dependencies: Dependencies) {
   const payments = createPaymentService({ db: database.payments, metrics });
   const audits = createAuditService({ reports: database.reports, metrics });
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
-  const readEvents = createEventReader({ [orderCreated.type]: findPlacedOrders });
+  const events = createEventServices(dependencies);
+  const { readEvents } = events;
   const { deadlineMs, leaseMs } = limits;
   const sending = deadlineMs === undefined ? {} : { deadlineMs };
   const sender = createSender({ rules, resolve, clock, connections: PER_ENDPOINT, ...sending });
@@ -105,8 +108,7 @@ export function createServices(dependencies: Dependencies) {
     audits,
     inbox,
     exceptions: createPaymentExceptionService({ db, lists, reads }),
-    readEvents,
-    feed: createFeedService({ lists, read: readEvents }),
+    ...events,
     relay,
     resends: createResendService({ db, reads }),
     deliveries: createDeliveryService({ db, lists, reads, retentionDays }),
@@ -123,5 +125,16 @@ export function createServices(dependencies: Dependencies) {
       ]);
       await inbox.flush();
     },
+  };
+}
+
+/** What reads the event log. */
+function createEventServices({ database, metrics, streamLimits: limits = {} }: Dependencies) {
+  const { lists, commits } = database;
+  const readEvents = createEventReader({ [orderCreated.type]: findPlacedOrders });
+  return {
+    readEvents,
+    feed: createFeedService({ lists, read: readEvents }),
+    streams: createStreamService({ lists, read: readEvents, commits, metrics, limits }),
   };
 }

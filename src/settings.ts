@@ -84,7 +84,7 @@ export const SETTINGS = {
     min: 1,
     max: 1000,
     means:
-      'Connections of one instance for changes and, 4 in 10, for lists; besides them it opens up to 7: reads by id 2, payments 2, orders, readiness and audits 1 each',
+      'Connections of one instance for changes and, 4 in 10, for lists; besides them it opens up to 8: reads by id 2, payments 2, orders, readiness, audits and hints between instances 1 each',
   },
   DATABASE_PGBOUNCER: { is: 'flag', fallback: false, means: '`true` behind PgBouncer in transaction mode' },
   WEBHOOK_SECRET: {

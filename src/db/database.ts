@@ -12,6 +12,7 @@ import {
   SET_LOCAL_TIMEOUTS,
   type ShareSettings,
 } from './client-config.ts';
+import { type CommitSignal, createCommitSignal } from './commit-signal.ts';
 import { Liveness } from './liveness.ts';
 import type { DB } from './schema.ts';
 import type { ConnectionOptions } from './driver/connection.ts';
@@ -33,6 +34,7 @@ import type { Db } from './types.ts';
  *   lane      1                         orders (`pipeline.ts`)
  *   probe     1                         readiness
  *   reports   1                         audits (`reports.ts`)
+ *   signal    1                         hints between instances (`commit-signal.ts`); none behind PgBouncer
  *
  * DATABASE_POOL_SIZE is the sum of the first two, which are at least 1 each. All are opened when they are first used.
  */
@@ -71,6 +73,8 @@ export interface Database {
   lane: Db;
   probe: Db;
   reports: Reports;
+  /** Says when something was committed, here or in another instance. */
+  commits: CommitSignal;
   pools: Pools;
   readonly close: () => Promise<void>;
 }
@@ -85,12 +89,22 @@ interface Share extends ShareSettings {
 export function createDatabase(options: DatabaseOptions): Database {
   const { pgbouncer, poolSize, onIdleError } = options;
   const liveness = new Liveness();
+  const commits = createCommitSignal(
+    pgbouncer
+      ? undefined
+      : {
+          ...clientConfig(options),
+          application_name: 'orders-inventory-signal',
+          connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+        },
+  );
   const connection: ConnectionOptions = {
     ownsBackend: !pgbouncer,
     named: false,
     beginPrefix: pgbouncer ? SET_LOCAL_TIMEOUTS : '',
     liveness,
     queryTimeoutMs: QUERY_TIMEOUT_MS,
+    onCommit: () => commits.touch(),
   };
   const settingsOf = ({ hot = false, ...share }: Share): ShareSettings => ({
     ...share,
@@ -131,9 +145,11 @@ export function createDatabase(options: DatabaseOptions): Database {
     lane,
     probe: probe.db,
     reports,
+    commits,
     pools: { changes: changes.pool, lists: lists.pool, reads: reads.pool, payments: payments.pool },
     async close() {
       reports.abort();
+      await commits.close();
       await reports.db.destroy();
       await lane.destroy();
       await Promise.all([changes, lists, reads, payments, probe].map(({ db }) => db.destroy()));

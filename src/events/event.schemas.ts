@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 import { type Static, Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
@@ -93,3 +95,43 @@ export function listEvents(types: readonly string[]) {
     problems: ['events_expired', 422, 503],
   } satisfies FastifySchema;
 }
+
+export function streamEvents(types: readonly string[]) {
+  return {
+    operationId: 'streamEvents',
+    summary: 'Follow the events live, as server-sent events',
+    description:
+      'Begins behind `Last-Event-ID` or `after`, else now. Each message has the `id` of its event and the event as `data`. ' +
+      'A comment every 10 s keeps the connection open. A client that takes nothing in is cut off, and every stream ends ' +
+      'after an hour at the latest: come back with the last `id`, as `EventSource` does by itself.',
+    tags,
+    headers: Type.Object({
+      'last-event-id': Type.Optional({
+        ...Cursor,
+        description: 'The last `id` that was received; goes before `after`',
+      }),
+    }),
+    querystring: Type.Object(
+      {
+        after: Type.Optional({
+          ...Cursor,
+          description: 'The `id` of the last event that you have; without it, from now on',
+        }),
+        types: Type.Optional(typesFilter(types)),
+      },
+      { additionalProperties: false },
+    ),
+    response: {
+      200: {
+        description: 'Server-sent events, until one side ends',
+        content: { 'text/event-stream': { schema: EventStreamText } },
+      },
+    },
+    problems: ['events_expired', 422, 503],
+  } satisfies FastifySchema;
+}
+
+const EventStreamText = Type.Unsafe<Readable>({
+  type: 'string',
+  examples: [`id: ${example.id}\ndata: ${JSON.stringify(example)}\n\n`],
+});

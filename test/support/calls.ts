@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 
 import type { AppOptions } from '../../src/app.ts';
 import type { RequestEntry } from '../../src/http/request-line.ts';
+import type { Dependencies } from '../../src/services.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import type { OutboundSettings } from '../../src/services.ts';
 import type { TestDatabase } from './database.ts';
@@ -19,6 +20,7 @@ export interface TestServiceOptions {
   clock?: Clock;
   orderTtlMinutes?: number;
   outbound?: Partial<OutboundSettings>;
+  streamLimits?: Dependencies['streamLimits'];
   /** Settings of the app, instead of those of a test. */
   config?: Partial<AppOptions['config']>;
   limits?: AppOptions['limits'];

@@ -85,6 +85,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
       resolve: async () => ['127.0.0.1'],
       ...options.outbound,
     },
+    ...(options.streamLimits && { streamLimits: options.streamLimits }),
   });
   const app = await buildApp({
     config: {

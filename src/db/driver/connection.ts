@@ -41,6 +41,8 @@ export interface ConnectionOptions {
   liveness: Liveness;
   /** After how long a statement counts as unanswered. */
   queryTimeoutMs: number;
+  /** Called after each COMMIT that PostgreSQL has confirmed. */
+  onCommit?: () => void;
 }
 
 /** The run that a connection is of; it ends with the connection at the latest. */
@@ -112,6 +114,7 @@ export class PgConnection implements DatabaseConnection {
         : error;
     }
     if (result.command !== 'COMMIT') throw new TransactionRolledBackError(result.command);
+    this.#options.onCommit?.();
   }
 
   async rollback(): Promise<void> {
