@@ -1,20 +1,13 @@
 import { expect, test } from 'vitest';
 
-import {
-  expiredBy,
-  letTimePass,
-  placeOverdue,
-  stockOf,
-  sweep,
-  useExpiringService,
-} from '../support/expiry.ts';
+import { expiredBy, letTimePass, placeOverdue, stockOf, sweep } from '../support/expiry.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { eventsOf, tally, together } from '../support/race.ts';
+import { eventsOf, tally, together, useRacingService } from '../support/race.ts';
 import type { TestService } from '../support/service.ts';
 
 async function twoInstances(): Promise<[TestService, TestService]> {
-  const one = await useExpiringService();
-  return [one, await useExpiringService({ database: one.database })];
+  const one = await useRacingService({ orderTtlMinutes: 15 });
+  return [one, await useRacingService({ orderTtlMinutes: 15, database: one.database })];
 }
 
 test('no sweep, 7 pieces in 7 overdue orders, 100 buyers at two instances: exactly 7 win', async () => {

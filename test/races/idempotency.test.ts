@@ -1,11 +1,10 @@
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together } from '../support/race.ts';
-import { useTestService } from '../support/service.ts';
+import { tally, together, useRacingService } from '../support/race.ts';
 
 test('one Idempotency-Key and 60 callers: one order, 60 equal answers, 59 of them replays', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 100 });
   const body = { product_id: id, quantity: 2 };
   const answers = await together(60, () =>
@@ -20,8 +19,8 @@ test('one Idempotency-Key and 60 callers: one order, 60 equal answers, 59 of the
 });
 
 test('one Idempotency-Key and 60 callers at two instances: one order, 60 equal answers', async () => {
-  const service = await useTestService();
-  const other = await useTestService({ database: service.database });
+  const service = await useRacingService();
+  const other = await useRacingService({ database: service.database });
   const { id } = await service.createProduct({ stock: 1 });
   const body = { product_id: id, quantity: 1 };
   const answers = await together(60, (caller) =>
@@ -33,7 +32,7 @@ test('one Idempotency-Key and 60 callers at two instances: one order, 60 equal a
 });
 
 test('one Idempotency-Key and 40 callers creating a product: one product, 40 equal answers', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const body = { sku: 'ONCE', name: 'Once', price: 1, stock: 5 };
   const answers = await together(40, () =>
     service.call('POST', '/products', body, { 'idempotency-key': 'product' }),
@@ -44,7 +43,7 @@ test('one Idempotency-Key and 40 callers creating a product: one product, 40 equ
 });
 
 test('one key for 30 callers of one order and 30 of another: one command wins all its 30, the others get 409', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 100 });
   const answers = await together(60, (caller) =>
     service.call(
@@ -62,7 +61,7 @@ test('one key for 30 callers of one order and 30 of another: one command wins al
 });
 
 test('40 callers with one key for more than there is: all are refused, and the key is free afterwards', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 1 });
   const order = () =>
     service.call('POST', '/orders', { product_id: id, quantity: 2 }, { 'idempotency-key': 'again' });

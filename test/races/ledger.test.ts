@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 
 import { expectNoDrift } from '../support/audits.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together } from '../support/race.ts';
-import { type TestService, useTestService } from '../support/service.ts';
+import { tally, together, useRacingService } from '../support/race.ts';
+import type { TestService } from '../support/service.ts';
 
 function adjust(service: TestService, id: number, delta: number, headers: Record<string, string> = {}) {
   const body = { delta, reason: 'counted' };
@@ -16,8 +16,8 @@ async function read(service: TestService, id: number) {
 }
 
 test('200 adjustments of +1, 40 at a time at two instances, give +200, and every answer is another stock', async () => {
-  const service = await useTestService({ poolSize: 5 });
-  const other = await useTestService({ database: service.database, poolSize: 5 });
+  const service = await useRacingService({ poolSize: 5 });
+  const other = await useRacingService({ database: service.database, poolSize: 5 });
   const { id } = await service.createProduct({ stock: 7 });
   const answers = await together(200, (n) => adjust(n % 2 === 0 ? service : other, id, 1), 40);
   expect(tally(answers)).toEqual({ 201: 200 });
@@ -30,7 +30,7 @@ test('200 adjustments of +1, 40 at a time at two instances, give +200, and every
 });
 
 test('60 buyers of 1 and 60 adjustments of -1 race for 50 pieces: exactly 50 get one, stock ends at 0', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 50 });
   const answers = await together(120, (n) =>
     n % 2 === 0 ? service.call('POST', '/orders', { product_id: id, quantity: 1 }) : adjust(service, id, -1),
@@ -42,7 +42,7 @@ test('60 buyers of 1 and 60 adjustments of -1 race for 50 pieces: exactly 50 get
 });
 
 test('20 rounds of 10 adjustments with one If-Match: exactly one wins, 9 get 412', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 0 });
   for (let round = 1; round <= 20; round++) {
     const answers = await together(10, () => adjust(service, id, 1, { 'if-match': `"${round}"` }));
@@ -52,7 +52,7 @@ test('20 rounds of 10 adjustments with one If-Match: exactly one wins, 9 get 412
 });
 
 test('60 callers adjust by +5 with one key: one movement, 60 equal answers', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 0 });
   const key = { 'idempotency-key': 'one' };
   const answers = await together(60, () => adjust(service, id, 5, key));
@@ -77,7 +77,7 @@ async function trade(service: TestService, ids: readonly number[], n: number): P
 }
 
 test('audits and explanations while 400 traders buy, cancel, ship, edit, rename and adjust: never any drift', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const ids: number[] = [];
   for (let n = 0; n < 5; n++) ids.push((await service.createProduct({ stock: 50 })).id);
   const state = { trading: true };
@@ -157,7 +157,7 @@ async function take(
 }
 
 test('30 random lives of up to 25 steps: as of every moment between them, the ledger explains the counters and orders of then', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   let explained = 0;
   const property = fc.asyncProperty(fc.array(steps, { minLength: 1, maxLength: 25 }), async (life) => {
     const { id } = await service.createProduct({ stock: 12 });

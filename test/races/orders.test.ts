@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { eventsOf, tally, together } from '../support/race.ts';
-import { useTestService } from '../support/service.ts';
+import { eventsOf, tally, together, useRacingService } from '../support/race.ts';
 
 const endings: Record<string, string[]> = {
   'order.created 1,order.canceled 2': ['CANCELED', 'no refund'],
@@ -13,7 +12,7 @@ const endings: Record<string, string[]> = {
 test.each(['PENDING', 'PAID'])(
   '60 %s orders, each paid, shipped and canceled at once: a legal end, one event for every version',
   async (start) => {
-    const service = await useTestService();
+    const service = await useRacingService();
     const seen = new Set<string>();
     // Five at a time, so that the three calls of an order are at the database together and not in the pool's queue;
     // a product for each, so that they wait for their order and for nothing else.
@@ -48,7 +47,7 @@ test.each(['PENDING', 'PAID'])(
 );
 
 test('20 orders, each canceled 5 times at once: 1 time 204 and 4 times 400, the stock returns once', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id: productId } = await service.createProduct({ stock: 20 });
   const orders = await together(20, () => service.placeOrder(productId, 1));
   await together(20, async (index) => {
@@ -61,7 +60,7 @@ test('20 orders, each canceled 5 times at once: 1 time 204 and 4 times 400, the 
 });
 
 test('a paid order is shipped 10 times at once: 1 time 200, the stock leaves once', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id: productId } = await service.createProduct({ stock: 20 });
   const { id } = await service.placeOrder(productId, 3);
   await service.call('PUT', `/orders/${id}`, { status: 'PAID' });
@@ -73,7 +72,7 @@ test('a paid order is shipped 10 times at once: 1 time 200, the stock leaves onc
 });
 
 test('10 callers pay one order with If-Match "1": one gets 200, 9 get 412 with the paid order', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id: productId } = await service.createProduct();
   const { id } = await service.placeOrder(productId, 1);
   const answers = await together(10, () =>

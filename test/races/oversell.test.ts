@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together } from '../support/race.ts';
-import { type Answer, type TestService, useTestService } from '../support/service.ts';
+import { tally, together, useRacingService } from '../support/race.ts';
+import type { Answer, TestService } from '../support/service.ts';
 
 /** The refused were told so, the counters are at their ends, and there are as many orders as pieces. */
 async function expectSold(service: TestService, productId: number, answers: Answer[], pieces: number) {
@@ -21,7 +21,7 @@ async function expectSold(service: TestService, productId: number, answers: Answ
 }
 
 test('600 buyers race for 100 pieces: exactly 100 win, stock ends at 0', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 100 });
   const answers = await together(
     600,
@@ -33,8 +33,8 @@ test('600 buyers race for 100 pieces: exactly 100 win, stock ends at 0', async (
 });
 
 test('600 buyers race for 100 pieces at two instances on one database: exactly 100 win', async () => {
-  const service = await useTestService();
-  const other = await useTestService({ database: service.database });
+  const service = await useRacingService();
+  const other = await useRacingService({ database: service.database });
   const { id } = await service.createProduct({ stock: 100 });
   const answers = await together(
     600,
@@ -46,7 +46,7 @@ test('600 buyers race for 100 pieces at two instances on one database: exactly 1
 });
 
 test('600 buyers race for 100 pieces over a pool of 2 connections: exactly 100 win', async () => {
-  const service = await useTestService({ poolSize: 2 });
+  const service = await useRacingService({ poolSize: 2 });
   const { id } = await service.createProduct({ stock: 100 });
   const answers = await together(
     600,
@@ -58,7 +58,7 @@ test('600 buyers race for 100 pieces over a pool of 2 connections: exactly 100 w
 });
 
 test('500 buyers race for 7 pieces: exactly 7 win', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 7 });
   const answers = await together(
     500,
@@ -70,7 +70,7 @@ test('500 buyers race for 7 pieces: exactly 7 win', async () => {
 });
 
 test('50 parallel orders over a pool of 2 connections all finish: no order needs a second connection', async () => {
-  const service = await useTestService({ poolSize: 2 });
+  const service = await useRacingService({ poolSize: 2 });
   const { id } = await service.createProduct({ stock: 50 });
   const answers = await together(50, (buyer) =>
     service.call('POST', '/orders', { product_id: id, quantity: 1 }, { 'idempotency-key': `buyer-${buyer}` }),
@@ -81,7 +81,7 @@ test('50 parallel orders over a pool of 2 connections all finish: no order needs
 });
 
 test('200 buyers of 3 to 5 pieces race for 100: what is sold and what is left make 100', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 100 });
   const answers = await together(200, (buyer) =>
     service.call('POST', '/orders', { product_id: id, quantity: 3 + (buyer % 3) }),
@@ -95,7 +95,7 @@ test('200 buyers of 3 to 5 pieces race for 100: what is sold and what is left ma
 });
 
 test('100 baskets of the same 3 products with 10 sets in stock: 10 sell whole, no basket sells in part', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const products = await together(3, () => service.createProduct({ stock: 10 }));
   const items = products.map(({ id }) => ({ product_id: id, quantity: 1 }));
   const answers = await together(100, () => service.call('POST', '/orders', { items }));
@@ -108,7 +108,7 @@ test('100 baskets of the same 3 products with 10 sets in stock: 10 sell whole, n
 });
 
 test('orders race for pieces that cancels give back: 30 pieces are never sold twice at a time', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 30 });
   const buy = async () => {
     const bought = await service.call('POST', '/orders', { product_id: id, quantity: 1 });

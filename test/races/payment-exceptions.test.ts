@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 
 import { inboxOf, nextOrderId, replay } from '../support/inbox.ts';
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { eventsOf, tally, together } from '../support/race.ts';
-import { type TestService, useTestService } from '../support/service.ts';
+import { eventsOf, tally, together, useRacingService } from '../support/race.ts';
+import type { TestService } from '../support/service.ts';
 
 function exceptionEvents({ database }: TestService, id: number) {
   return database.query<{ type: string; note: string | null }>(
@@ -21,8 +21,8 @@ async function openException(service: TestService): Promise<number> {
 }
 
 test('50 people at two instances resolve one exception at once: 1 wins, 49 are told by whom, 1 event', async () => {
-  const service = await useTestService();
-  const other = await useTestService({ database: service.database });
+  const service = await useRacingService();
+  const other = await useRacingService({ database: service.database });
   const id = await openException(service);
   const names = ['refunded', 'accepted', 'written_off', 'other'];
   const answers = await together(50, (n) =>
@@ -42,7 +42,7 @@ test('50 people at two instances resolve one exception at once: 1 wins, 49 are t
 });
 
 test('one person’s call 50 times at once under one Idempotency-Key: 50 times the same answer, 1 event', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const id = await openException(service);
   const answers = await together(50, () =>
     service.call(
@@ -59,7 +59,7 @@ test('one person’s call 50 times at once under one Idempotency-Key: 50 times t
 });
 
 test('30 kept refunds, each resolved by a person while its payment comes: one of the two ways, never both', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id: productId } = await service.createProduct({ stock: 30 });
   const ends = await together(
     30,
@@ -88,7 +88,7 @@ test('30 kept refunds, each resolved by a person while its payment comes: one of
 });
 
 test('a kept refund, and its payment by webhook and by hand at once, 20 times: paid and canceled once, resolved once', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id: productId } = await service.createProduct({ stock: 20 });
   await together(
     20,
@@ -110,8 +110,8 @@ test('a kept refund, and its payment by webhook and by hand at once, 20 times: p
 });
 
 test('20 replays and 20 retries of the provider at two instances at once: one effect, one row, no failure left', async () => {
-  const service = await useTestService();
-  const other = await useTestService({ database: service.database });
+  const service = await useRacingService();
+  const other = await useRacingService({ database: service.database });
   const { id: productId } = await service.createProduct({ stock: 20 });
   for (let round = 0; round < 5; round++) {
     const orderId = await nextOrderId(service);
@@ -143,8 +143,8 @@ test('20 replays and 20 retries of the provider at two instances at once: one ef
 const eventOf = (n: number) => `e-${(n * 5 + (n >> 3)) % 6}`;
 
 test('150 deliveries of 6 events in mixed order at two instances: all are answered, and every one is counted', async () => {
-  const service = await useTestService();
-  const other = await useTestService({ database: service.database });
+  const service = await useRacingService();
+  const other = await useRacingService({ database: service.database });
   // Unused types, so that no lock of an order keeps their deliveries apart.
   const answers = await together(150, (n) =>
     (n % 2 === 0 ? service : other).pay({ event_type: 'payment.created', event_id: eventOf(n) }),
@@ -157,8 +157,8 @@ test('150 deliveries of 6 events in mixed order at two instances: all are answer
 });
 
 test('failures of one event at two instances are one row, and all are counted', async () => {
-  const service = await useTestService();
-  const other = await useTestService({ database: service.database });
+  const service = await useRacingService();
+  const other = await useRacingService({ database: service.database });
   const event = { event_type: 'payment.succeeded', order_id: 999_999, event_id: 'unknown' };
   await together(60, (n) => (n % 2 === 0 ? service : other).pay(event));
   await Promise.all([service.services.inbox.flush(), other.services.inbox.flush()]);

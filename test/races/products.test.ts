@@ -3,11 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 
 import { expectStockAddsUp } from '../support/invariants.ts';
-import { tally, together } from '../support/race.ts';
-import { useTestService } from '../support/service.ts';
+import { tally, together, useRacingService } from '../support/race.ts';
 
 test('20 rounds of 5 parallel PATCHes of different fields: all five edits survive', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct();
   for (let round = 1; round <= 20; round++) {
     const edits = [
@@ -26,7 +25,7 @@ test('20 rounds of 5 parallel PATCHes of different fields: all five edits surviv
 });
 
 test('20 rounds of 10 parallel PATCHes with one If-Match: exactly one wins, 9 get 412 with its outcome', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct();
   for (let round = 1; round <= 20; round++) {
     const answers = await together(10, (caller) =>
@@ -46,7 +45,7 @@ test('20 rounds of 10 parallel PATCHes with one If-Match: exactly one wins, 9 ge
 });
 
 test('stock is set 40 times while 120 orders and 40 cancels run: what was set, sold and given back adds up', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 50 });
   const [set, bought] = await Promise.all([
     together(40, (n) => service.call('PATCH', `/products/${id}`, { stock: 40 + (n % 7) })),
@@ -66,7 +65,7 @@ test('stock is set 40 times while 120 orders and 40 cancels run: what was set, s
 });
 
 test('80 products are deleted while they get their first order: 204 and 404, or 400 and 201, never both gone', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const endings: string[] = [];
   // Five at a time, with the DELETE a little later each round: it has no body to read, so it would always be first. The
   // first rounds and the last are far apart, for services in processes whose answers take longer than turns.
@@ -94,7 +93,7 @@ async function afterTurns(count: number, waitMs: number): Promise<void> {
 }
 
 test('30 callers create one SKU: one gets 201, 29 get 409', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const answers = await together(30, () =>
     service.call('POST', '/products', { sku: 'SAME', name: 'Same', price: 1, stock: 1 }),
   );
@@ -103,7 +102,7 @@ test('30 callers create one SKU: one gets 201, 29 get 409', async () => {
 });
 
 test('a product is renamed 20 times while 60 orders are placed and canceled: the ledger does not drift', async () => {
-  const service = await useTestService();
+  const service = await useRacingService();
   const { id } = await service.createProduct({ stock: 60 });
   const [renames, cancels] = await Promise.all([
     together(20, (n) => service.call('PATCH', `/products/${id}`, { sku: `NAME-${n}` })),

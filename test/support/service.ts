@@ -135,7 +135,8 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
   };
 }
 
-function actionsOf(call: CallService): Pick<TestService, 'pay' | 'createProduct' | 'placeOrder'> {
+/** The usual calls, made by a given one. */
+export function actionsOf(call: CallService): Pick<TestService, 'pay' | 'createProduct' | 'placeOrder'> {
   let skus = 0;
   return {
     pay(event, headers = {}) {
