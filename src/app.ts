@@ -38,6 +38,10 @@ import { orderRoutes } from './orders/order.routes.ts';
 import { inboxRoutes } from './inbound/inbox.routes.ts';
 import { inboxSchemas } from './inbound/inbox.schemas.ts';
 import { paymentExceptionRoutes } from './payments/payment-exception.routes.ts';
+import { orderPaymentSchemas } from './payments/order-payments.schemas.ts';
+import { paymentAuditSchemas } from './payments/payment-audit.schemas.ts';
+import { paymentRoutes } from './payments/payment.routes.ts';
+import { paymentSchemas } from './payments/payment.schemas.ts';
 import { paymentExceptionSchemas } from './payments/payment-exception.schemas.ts';
 import { deliveryRoutes } from './outbound/delivery.routes.ts';
 import { deliverySchemas } from './outbound/delivery.schemas.ts';
@@ -103,9 +107,12 @@ const schemas = [
   ...auditSchemas,
   EventSchema,
   ...inboxSchemas,
+  ...paymentSchemas,
   ...paymentExceptionSchemas,
   ...endpointSchemas,
   ...deliverySchemas,
+  ...orderPaymentSchemas,
+  ...paymentAuditSchemas,
 ];
 
 /** The table of contents: everything that the service answers is registered here, by name. */
@@ -192,6 +199,7 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const { config, services, readiness, readMetrics } = options;
   const { products, orders, payments, inbox, exceptions, stock, audits, feed, streams, metrics, clock } =
     services;
+  const { orderPayments, paymentAudits } = services;
   await app.register(entranceRoutes);
   await app.register(problemTypeRoutes);
   await app.register(generalRoutes, { readiness, readMetrics });
@@ -203,6 +211,7 @@ async function api(app: FastifyInstance, options: ApiOptions): Promise<void> {
   const providers = [createGenericProvider(config.webhookSecrets), createStripeProvider(config.stripe)];
   await app.register(webhookRoutes, { payments, inbox, providers, clock, metrics });
   await app.register(inboxRoutes, { inbox, providers });
+  await app.register(paymentRoutes, { payments: orderPayments, audits: paymentAudits });
   await app.register(paymentExceptionRoutes, { exceptions });
   await app.register(endpointRoutes, { endpoints: services.endpoints });
   await app.register(deliveryRoutes, { deliveries: services.deliveries, resends: services.resends });

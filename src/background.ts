@@ -28,7 +28,7 @@ interface Job extends Omit<PollerOptions, 'onError'> {
   run: (isStopping: () => boolean) => Promise<unknown>;
 }
 
-function jobsOf({ db, metrics, audits, inbox, deliveries, resends }: Services): Job[] {
+function jobsOf({ db, metrics, audits, paymentAudits, inbox, deliveries, resends }: Services): Job[] {
   return [
     { name: 'key purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
     { name: 'inbox purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
@@ -46,6 +46,13 @@ function jobsOf({ db, metrics, audits, inbox, deliveries, resends }: Services): 
       atOnce: true,
       retryMs: AUDIT_RETRY_MS,
       run: () => audits.refresh(),
+    },
+    {
+      name: 'payments audit',
+      everyMs: AUDIT_INTERVAL_MS,
+      atOnce: true,
+      retryMs: AUDIT_RETRY_MS,
+      run: () => paymentAudits.refresh(),
     },
   ];
 }
@@ -91,7 +98,7 @@ export function startBackground(
     }),
   );
   return async () => {
-    await services.audits.stop();
+    await Promise.all([services.audits.stop(), services.paymentAudits.stop()]);
     await Promise.all(loops.map((loop) => loop.stop()));
   };
 }

@@ -32,8 +32,7 @@ export interface Config {
   deliveryRetentionDays: number;
   /** Webhook endpoints may have addresses of private networks. */
   allowInsecureEndpoints: boolean;
-  /** How long an order may stay unpaid; 0 for ever. */
-  orderTtlMinutes: number;
+  shop: ShopTerms;
   logLevel: LogLevel;
   logPretty: boolean | undefined;
   /** The networks of proxies whose X-Forwarded headers are believed; empty: no proxy's. */
@@ -41,6 +40,16 @@ export interface Config {
   /** Names, besides loopback, under which callers may address the service. */
   allowedHosts: readonly string[];
   drainSeconds: number;
+}
+
+/** What of the settings decides about orders and their money. */
+export interface ShopTerms {
+  /** How long an order may stay unpaid; 0 for ever. */
+  orderTtlMinutes: number;
+  /** ISO 4217 */
+  currency: string;
+  /** What a failed payment does to an unpaid order. */
+  paymentFailed: WordOf<'PAYMENT_FAILED'>;
 }
 
 export type LogLevel = WordOf<'LOG_LEVEL'>;
@@ -107,7 +116,11 @@ export function loadConfig(env: Environment): Config {
     deliveryRetentionDays: read.integer('DELIVERY_RETENTION_DAYS'),
     allowInsecureEndpoints: read.flag('ALLOW_INSECURE_ENDPOINTS') ?? false,
     allowOpen: read.flag('ALLOW_OPEN') ?? false,
-    orderTtlMinutes: read.integer('ORDER_TTL_MINUTES'),
+    shop: {
+      orderTtlMinutes: read.integer('ORDER_TTL_MINUTES'),
+      currency: read.currency('CURRENCY'),
+      paymentFailed: read.word('PAYMENT_FAILED'),
+    },
     logLevel: read.word('LOG_LEVEL'),
     logPretty: read.flag('LOG_PRETTY'),
     trustProxy: read.networks('TRUST_PROXY'),

@@ -1,8 +1,11 @@
+import type { ShopTerms } from './config.ts';
 import type { Database } from './db/database.ts';
 import { createIdReader } from './db/id-reader.ts';
+import type { Db } from './db/types.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
 import { createEventReader, createFeedService } from './events/feed.service.ts';
 import { createStreamService, type StreamDependencies } from './events/stream/stream.service.ts';
+import { auditInventory } from './inventory/audit.repository.ts';
 import { createAuditService } from './inventory/audit.service.ts';
 import type { Clock } from './lib/clock.ts';
 import { observeBatches } from './lib/metrics.ts';
@@ -24,10 +27,12 @@ import { createResendService } from './outbound/resend.service.ts';
 import { createSender } from './outbound/sender.ts';
 import { showFailed } from './inbound/inbox-gauges.ts';
 import { createInboxService } from './inbound/inbox.service.ts';
+import { auditPayments } from './payments/payment-audit.repository.ts';
+import { createOrderPaymentsService } from './payments/order-payments.service.ts';
 import { createPaymentExceptionService } from './payments/payment-exception.service.ts';
 import { showOpenExceptions } from './payments/payment-gauges.ts';
-import { settleKeptRefunds, takeKeptRefunds } from './payments/kept-refunds.tx.ts';
 import { createPaymentService } from './payments/payment.service.ts';
+import { setPaid } from './payments/set-paid.tx.ts';
 import { findReadyProducts } from './products/product.repository.ts';
 import { createProductService } from './products/product.service.ts';
 import { createProductStockService } from './products/product-stock.service.ts';
@@ -36,8 +41,7 @@ export interface Dependencies {
   database: Omit<Database, 'close'>;
   clock: Clock;
   metrics: Metrics;
-  /** How long an order may stay unpaid; 0 for ever. */
-  orderTtlMinutes: number;
+  shop: ShopTerms;
   outbound: OutboundSettings;
   streamLimits?: StreamDependencies['limits'];
 }
@@ -60,16 +64,21 @@ const EVENT_TYPES: ReadonlySet<string> = new Set(eventTypes.map(({ type }) => ty
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
-  const { database, clock, metrics, orderTtlMinutes: ttlMinutes } = dependencies;
+  const { database, clock, metrics, shop } = dependencies;
+  const terms = { ttlMinutes: shop.orderTtlMinutes, currency: shop.currency };
   const { db, lists, reads, lane } = database;
   const { rules, retentionDays, resolve = createResolver(), limits = {} } = dependencies.outbound;
   const [currentKey, ...previousKeys] = dependencies.outbound.secretsKeys;
   const box = currentKey && createSecretBox([currentKey, ...previousKeys]);
   showPoolUse(database.pools, metrics.registry);
   const room = createRoomMaker({ db, metrics });
-  const placer = createOrderPlacer({ lane, reads, room, metrics, ttlMinutes });
-  const payments = createPaymentService({ db: database.payments, metrics });
-  const audits = createAuditService({ reports: database.reports, metrics });
+  const placer = createOrderPlacer({ lane, reads, room, metrics, terms });
+  const payments = createPaymentService({
+    db: database.payments,
+    metrics,
+    terms: { currency: shop.currency, failedPayment: shop.paymentFailed },
+  });
+  const { audits, paymentAudits } = createAudits(database.reports, metrics);
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
   const events = createEventServices(dependencies);
   const { readEvents } = events;
@@ -80,14 +89,7 @@ export function createServices(dependencies: Dependencies) {
   showBacklog(db, metrics.registry);
   showOpenExceptions(db, metrics.registry);
   showFailed(db, metrics.registry);
-  const productReader = createIdReader(
-    (ids) => findReadyProducts(reads, ids),
-    observeBatches(metrics, 'product_reads'),
-  );
-  const orderReader = createIdReader(
-    (ids) => findReadyOrders(reads, ids),
-    observeBatches(metrics, 'order_reads'),
-  );
+  const { productReader, orderReader } = createReaders(reads, metrics);
   return {
     db,
     clock,
@@ -99,13 +101,15 @@ export function createServices(dependencies: Dependencies) {
       reads,
       placer,
       reader: orderReader,
-      refunds: { take: takeKeptRefunds, settle: settleKeptRefunds },
+      setPaid,
       metrics,
-      ttlMinutes,
+      terms,
     }),
     payments,
+    orderPayments: createOrderPaymentsService({ db, lists, metrics }),
     stock: createProductStockService({ db, lists, reader: productReader }),
     audits,
+    paymentAudits,
     inbox,
     exceptions: createPaymentExceptionService({ db, lists, reads }),
     ...events,
@@ -119,6 +123,7 @@ export function createServices(dependencies: Dependencies) {
         placer.stop(),
         payments.stop(),
         audits.stop(),
+        paymentAudits.stop(),
         productReader.stop(),
         orderReader.stop(),
         relay.stop(),
@@ -137,4 +142,36 @@ function createEventServices({ database, metrics, streamLimits: limits = {} }: D
     feed: createFeedService({ lists, read: readEvents }),
     streams: createStreamService({ lists, read: readEvents, commits, metrics, limits }),
   };
+}
+
+function createReaders(reads: Db, metrics: Metrics) {
+  return {
+    productReader: createIdReader(
+      (ids) => findReadyProducts(reads, ids),
+      observeBatches(metrics, 'product_reads'),
+    ),
+    orderReader: createIdReader((ids) => findReadyOrders(reads, ids), observeBatches(metrics, 'order_reads')),
+  };
+}
+
+function createAudits(reports: Database['reports'], metrics: Metrics) {
+  const audits = createAuditService({
+    reports,
+    read: auditInventory,
+    show(audit) {
+      metrics.inventoryDrift.set(audit.drift_units);
+      metrics.inventoryAuditedAt.set(Date.parse(audit.checked_at) / 1000);
+    },
+    metricName: 'inventory_drift_units',
+  });
+  const paymentAudits = createAuditService({
+    reports,
+    read: auditPayments,
+    show(audit) {
+      metrics.paymentsDrift.set(audit.drift_cents);
+      metrics.paymentsAuditedAt.set(Date.parse(audit.checked_at) / 1000);
+    },
+    metricName: 'payments_drift_cents',
+  });
+  return { audits, paymentAudits };
 }

@@ -46,6 +46,14 @@ export class SettingsReader {
     return fallback;
   }
 
+  currency(name: SettingOf<'currency'>): string {
+    const { fallback } = SETTINGS[name];
+    const text = this.#env[name] || fallback;
+    if (Intl.supportedValuesOf('currency').includes(text)) return text;
+    this.faults.push(`${name} must be a currency of ISO 4217 such as EUR, not "${text}"`);
+    return fallback;
+  }
+
   flag(name: SettingOf<'flag'>): boolean | undefined {
     const text = this.#env[name];
     if (!text) return undefined;

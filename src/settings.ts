@@ -29,6 +29,11 @@ interface WordSetting extends Described {
   fallback: string;
 }
 
+interface CurrencySetting extends Described {
+  is: 'currency';
+  fallback: string;
+}
+
 interface FlagSetting extends Described {
   is: 'flag';
   /** Undefined: it depends on where the service runs. */
@@ -39,7 +44,13 @@ interface ListSetting extends Described {
   is: 'networks' | 'host names' | 'database URL';
 }
 
-export type Setting = TextSetting | IntegerSetting | WordSetting | FlagSetting | ListSetting;
+export type Setting =
+  | TextSetting
+  | IntegerSetting
+  | WordSetting
+  | CurrencySetting
+  | FlagSetting
+  | ListSetting;
 
 /** The secret of the examples: fit for trying out, refused in production. */
 export const DEVELOPMENT_WEBHOOK_SECRET = 'webhook-secret-key';
@@ -149,6 +160,19 @@ export const SETTINGS = {
     // A year is longer than any payment takes.
     max: 525_600,
     means: 'How long an order may stay [unpaid](docs/inventory.md#unpaid-orders); 0: for ever',
+  },
+  CURRENCY: {
+    is: 'currency',
+    fallback: 'USD',
+    means:
+      'The currency of the shop (ISO 4217): payments in another one are [reviews](docs/payments.md#payment-exceptions)',
+  },
+  PAYMENT_FAILED: {
+    is: 'word',
+    words: ['cancel', 'keep'],
+    fallback: 'cancel',
+    means:
+      'What a failed payment does to an unpaid order. With `keep` it waits for the next try; set `ORDER_TTL_MINUTES`, too, so that it does not wait for ever',
   },
   LOG_LEVEL: {
     is: 'word',

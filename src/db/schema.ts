@@ -101,6 +101,7 @@ export interface InboundDeliveries {
   actor: string | null;
   amount: Numeric | null;
   body_bytes: number | null;
+  currency: string | null;
   deliveries: Generated<number>;
   detail: string | null;
   event_type: string | null;
@@ -111,6 +112,9 @@ export interface InboundDeliveries {
   order_id: number | null;
   outcome: string;
   payment_method: string | null;
+  provider: Generated<string>;
+  provider_payment_id: string | null;
+  provider_refund_id: string | null;
   raw_body: Buffer;
   reason: string | null;
   received_at: Generated<string>;
@@ -130,11 +134,16 @@ export interface OrderItems {
 }
 
 export interface Orders {
+  accepted_difference: Generated<Numeric>;
+  amount_paid: Generated<Numeric>;
+  amount_refunded: Generated<Numeric>;
   cancel_cause: string | null;
   created_at: Generated<string>;
+  currency: Generated<string>;
   customer_email: string | null;
   expires_at: string | null;
   id: Generated<number>;
+  paid_by_hand: Generated<boolean>;
   refund_due: Generated<boolean>;
   status: Generated<string>;
   total: Numeric;
@@ -162,13 +171,30 @@ export interface PaymentExceptions {
   id: Generated<number>;
   note: string | null;
   order_id: number;
-  payment_event_id: number;
+  payment_event_id: number | null;
   reason: string;
   resolution: string | null;
   resolved_at: string | null;
   resolved_by: string | null;
   status: Generated<string>;
   version: Generated<number>;
+}
+
+export interface Payments {
+  actor: string;
+  amount: Numeric;
+  created_at: Generated<string>;
+  id: Generated<number>;
+  kind: string;
+  method: string | null;
+  note: string | null;
+  order_id: number;
+  paid_after: Numeric;
+  payment_event_id: number | null;
+  provider: string;
+  provider_payment_id: string | null;
+  refunded_after: Numeric;
+  request_id: string | null;
 }
 
 export interface Products {
@@ -264,6 +290,7 @@ export interface DB {
   order_steps: OrderSteps;
   orders: Orders;
   payment_exceptions: PaymentExceptions;
+  payments: Payments;
   products: Products;
   stock_movements: StockMovements;
   swept_events: SweptEvents;

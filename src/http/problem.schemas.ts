@@ -87,6 +87,9 @@ const ProblemSchema = Type.Object(
         description: 'With version_mismatch and exception_already_resolved: the resource as it is',
       }),
     ),
+    held: Type.Optional(
+      Type.Number({ description: 'With refund_exceeds_held: what the shop holds for the order' }),
+    ),
     product_id: Type.Optional({
       ...Id,
       description: 'With product_not_found and product_inactive: the product of the order that it is about',

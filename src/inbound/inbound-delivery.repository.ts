@@ -57,8 +57,8 @@ export async function writeRefusals(tx: Tx, refusals: readonly CountedRefusal[])
        request_id, deliveries, received_at, last_delivered_at, outcome)
     select a.*, case a.verdict when 'valid' then 'failed' else 'refused' end from arrived a
      -- In one order everywhere, so that two instances cannot wait for each other's rows.
-     order by a.identity collate "C"
-    on conflict (identity) do update
+     order by a.identity collate "C", a.event_type collate "C"
+    on conflict (identity, coalesce(event_type, '')) do update
        set deliveries = stored.deliveries + excluded.deliveries,
            last_delivered_at =
              greatest(coalesce(stored.last_delivered_at, stored.received_at), excluded.last_delivered_at),

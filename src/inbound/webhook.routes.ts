@@ -103,7 +103,7 @@ const providerRoute: FastifyPluginAsyncTypebox<ProviderRouteOptions> = async (ap
       if (signed === undefined) throw new Error('a webhook reached its handler without being verified');
       const fault = parseFaults.get(request) ?? request.validationError;
       if (fault !== undefined) {
-        const known = await payments.repeat(provider.describe(request.body, signed).identity);
+        const known = await payments.repeat(provider.describe(request.body, signed));
         if (known === undefined) throw fault;
         return reply.send(known);
       }

@@ -3,12 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Reports } from '../db/reports.ts';
 import { createBatcher, StoppedError } from '../lib/batcher.ts';
 import { unavailable } from '../lib/errors.ts';
-import type { AuditMetrics } from './audit.metrics.ts';
-import type { InventoryAudit } from './audit.ts';
-import { auditInventory } from './audit.repository.ts';
+import type { Db } from '../db/types.ts';
 
 /*
- * The audit reads every product, movement and open order, so it is the one call whose time grows with the data.
+ * An audit reads every row of what it is about, so it is the one call whose time grows with the data.
  *
  * - One run at a time, on a connection of its own: orders never wait for it. Callers that ask while one runs share
  *   the next, so that every answer is of a moment after its question.
@@ -24,26 +22,30 @@ const LISTED_MAX = 1000;
 /** They hold no connection while they wait. */
 const CALLERS_MAX = 1000;
 
-export type AuditService = ReturnType<typeof createAuditService>;
+export type AuditService<Audit> = ReturnType<typeof createAuditService<Audit>>;
 
-export interface AuditServiceDependencies {
+export interface AuditServiceDependencies<Audit> {
   reports: Reports;
-  metrics: AuditMetrics;
+  /** Reads everything, and lists no more drifts than this. */
+  read: (db: Db, listed: number) => Promise<Audit>;
+  /** Shows the outcome in metrics. */
+  show: (audit: Audit) => void;
+  /** The metric that shows it. */
+  metricName: string;
   callerWaitMs?: number;
 }
 
-export function createAuditService(dependencies: AuditServiceDependencies) {
-  const { reports, metrics, callerWaitMs = CALLER_WAIT_MS } = dependencies;
+export function createAuditService<Audit>(dependencies: AuditServiceDependencies<Audit>) {
+  const { reports, read, show, metricName, callerWaitMs = CALLER_WAIT_MS } = dependencies;
   let stopping = false;
 
-  async function run(): Promise<InventoryAudit> {
-    const audit = await auditInventory(reports.db, LISTED_MAX);
-    metrics.inventoryDrift.set(audit.drift_units);
-    metrics.inventoryAuditedAt.set(Date.parse(audit.checked_at) / 1000);
+  async function run(): Promise<Audit> {
+    const audit = await read(reports.db, LISTED_MAX);
+    show(audit);
     return audit;
   }
 
-  const batcher = createBatcher<undefined, InventoryAudit>({
+  const batcher = createBatcher<undefined, Audit>({
     async work(draw) {
       const calls = draw();
       if (stopping) throw new StoppedError();
@@ -57,10 +59,10 @@ export function createAuditService(dependencies: AuditServiceDependencies) {
 
   return {
     /** @throws AppError service_unavailable when it takes longer than a caller may wait */
-    async audit(): Promise<InventoryAudit> {
+    async audit(): Promise<Audit> {
       const answered = new AbortController();
       const tooLong = sleep(callerWaitMs, undefined, { signal: answered.signal }).then(() => {
-        const detail = `The audit takes longer than ${callerWaitMs / 1000} s; it goes on, and its outcome will be in the metric inventory_drift_units`;
+        const detail = `The audit takes longer than ${callerWaitMs / 1000} s; it goes on, and its outcome will be in the metric ${metricName}`;
         throw unavailable(detail, undefined, RETRY_AFTER_S);
       });
       try {

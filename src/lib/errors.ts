@@ -33,6 +33,7 @@ export const problems = {
   delivery_pending: { status: 409, title: 'Webhook delivery is pending' },
   endpoint_limit_reached: { status: 409, title: 'Too many webhook endpoints' },
   secrets_key_missing: { status: 409, title: 'No key for secrets' },
+  refund_exceeds_held: { status: 409, title: 'Refund exceeds what is held' },
   inbound_delivery_not_failed: { status: 409, title: 'Inbound delivery has not failed' },
   events_expired: { status: 410, title: 'Events expired' },
   version_mismatch: { status: 412, title: 'Precondition failed' },

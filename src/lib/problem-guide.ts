@@ -173,6 +173,12 @@ export const problemGuide: Readonly<Record<ProblemCode, ProblemGuide>> = {
       current: { id: 1, status: 'RESOLVED', resolution: 'refunded', version: 2 },
     },
   },
+  refund_exceeds_held: {
+    means: `The shop holds less for the order than the refund that was to be recorded. ${TAKEN_AS_IT_WAS}`,
+    remedy: 'Look at the order’s payments, and record what went back of them.',
+    members: { held: 'What the shop holds for the order' },
+    example: { detail: 'The shop holds 10.00 for the order, not 20.00', held: 10 },
+  },
   inbound_delivery_not_failed: {
     means:
       'Only an inbound delivery that was signed and had no effect can be replayed. This one had an effect, or was never genuine.',

@@ -14,8 +14,6 @@ export interface TransitionEffect {
   /** What the step does to the stock of every item; null when it moves nothing. */
   stock: 'released' | 'shipped' | null;
   event: 'order.paid' | 'order.shipped' | 'order.canceled' | 'order.expired';
-  /** Money was taken and must go back. */
-  refundDue: boolean;
   /** What the ledger gives as the reason; null where the order itself says all there is to say. */
   reason: 'expired' | null;
 }
@@ -24,7 +22,6 @@ const paid: TransitionEffect = {
   to: 'PAID',
   stock: null,
   event: 'order.paid',
-  refundDue: false,
   reason: null,
 };
 const shipped: TransitionEffect = { ...paid, to: 'SHIPPED', stock: 'shipped', event: 'order.shipped' };
@@ -37,7 +34,7 @@ const transitions: Record<OrderStatus, Partial<Record<OrderCommand, TransitionEf
     CANCELED: canceled,
     expire: { ...canceled, event: 'order.expired', reason: 'expired' },
   },
-  PAID: { SHIPPED: shipped, CANCELED: { ...canceled, refundDue: true } },
+  PAID: { SHIPPED: shipped, CANCELED: canceled },
   SHIPPED: {},
   CANCELED: {},
 };

@@ -5,7 +5,9 @@ import type { StockBook } from '../inventory/stock-book.ts';
 import { lockStock, writeStock } from '../inventory/stock.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
-import { type StatusUpdate, updateOrderStatuses } from './order.repository.ts';
+import { centsToNumber } from '../lib/money.ts';
+import { isRefundDue, moneyAfter, type OrderMoney } from './order-money.ts';
+import { type OrderUpdate, updateOrders } from './order.repository.ts';
 import {
   allowedTransitions,
   type OrderCommand,
@@ -14,17 +16,17 @@ import {
   transitionEffect,
 } from './order-state.ts';
 import { stepEvents } from './order.events.ts';
-import type { Order } from './order.ts';
+import type { LockedOrder, Order } from './order.ts';
 
 /** The way of one order, which this transaction has locked, to another state. */
 export interface Transition {
-  order: Order;
-  /** The steps to take, one after the other; what the last one leads to is what is stored. */
+  order: LockedOrder;
+  /** The steps to take, one after the other; what the last one leads to is what is stored. None: only the money changes. */
   steps: readonly OrderCommand[];
   /** What made it happen: `request`, the type of the payment event, or `expired`. */
   cause: string;
-  /** Overrides the table where the money is known to be back already. */
-  refundDue?: boolean;
+  /** The money of the order after it, where that is not what it was. */
+  money?: OrderMoney;
   caller: Caller;
 }
 
@@ -38,14 +40,22 @@ export interface PlannedTransition extends Transition {
   planned: readonly Step[];
 }
 
+type EventsBefore = (orders: readonly LockedOrder[]) => readonly NewEvent[];
+const noEvents: EventsBefore = () => [];
+
 /**
  * Moves orders to other states: their stock, their ledger and their events with them, each with one statement. An order
  * is listed once; its version rises once, however many steps it takes. Products are locked after their orders and in the
  * order of their ids, as everywhere.
+ * @param eventsBefore of the orders as they are now, written before the events of their steps by the same statement
  * @throws AppError invalid_status_transition, with the states that are allowed; then nothing is written
  * @returns the orders as they are now, in the same order
  */
-export async function applyTransitions(tx: Tx, transitions: readonly Transition[]): Promise<Order[]> {
+export async function applyTransitions(
+  tx: Tx,
+  transitions: readonly Transition[],
+  eventsBefore: EventsBefore = noEvents,
+): Promise<LockedOrder[]> {
   if (transitions.length === 0) return [];
   const planned = transitions.map(planTransition);
   const moving = planned.filter(({ planned: steps }) => steps.some(({ effect }) => effect.stock !== null));
@@ -54,7 +64,7 @@ export async function applyTransitions(tx: Tx, transitions: readonly Transition[
     moveStock(book, moving);
     await writeStock(tx, book);
   }
-  return writeTransitions(tx, planned);
+  return writeTransitions(tx, planned, eventsBefore);
 }
 
 /** @throws AppError invalid_status_transition */
@@ -63,42 +73,49 @@ export function planTransition(transition: Transition): PlannedTransition {
 }
 
 /** Writes the orders and their events. Their stock is in a book, which the same transaction writes. */
-export async function writeTransitions(tx: Tx, transitions: readonly PlannedTransition[]): Promise<Order[]> {
+export async function writeTransitions(
+  tx: Tx,
+  transitions: readonly PlannedTransition[],
+  eventsBefore: EventsBefore = noEvents,
+): Promise<LockedOrder[]> {
   if (transitions.length === 0) return [];
   const updates = transitions.map(toUpdate);
   const steps = transitions.flatMap((transition, index) =>
     transition.planned.map(({ from, effect: { to } }, position) => {
-      const { id, refundDue } = updates[index] as StatusUpdate;
+      const { id, refundDue } = updates[index] as OrderUpdate;
       const { cause, caller } = transition;
       return { orderId: id, position, from, to, cause, refundDue, caller };
     }),
   );
-  const written = await updateOrderStatuses(tx, updates, steps);
+  const written = await updateOrders(tx, updates, steps);
 
-  const events: NewEvent[] = [];
-  const results = transitions.map((transition, index) => {
-    const { id, status, refundDue } = updates[index] as StatusUpdate;
-    const { refund_due: _, ...before } = transition.order;
-    const after: Order = {
-      ...before,
-      ...written.get(id),
-      status,
-      ...(refundDue ? { refund_due: true } : {}),
+  const orders = transitions.map(({ order }, index): LockedOrder => {
+    const { id, status, money, refundDue } = updates[index] as OrderUpdate;
+    const { refund_due: _, ...before } = order;
+    const sums = {
+      amount_paid: centsToNumber(money.paidCents),
+      amount_refunded: centsToNumber(money.refundedCents),
     };
-    events.push(...transition.planned.map((step) => toEvent(transition, step, after, refundDue)));
-    return after;
+    const due = refundDue ? { refund_due: true as const } : {};
+    return { ...before, ...sums, ...written.get(id), status, money, ...due };
   });
-  await appendEvents(tx, events);
-  return results;
+  const events = transitions.flatMap((transition, index) => {
+    const after = orders[index] as LockedOrder;
+    return transition.planned.map((step) => toEvent(transition, step, after));
+  });
+  await appendEvents(tx, [...eventsBefore(orders), ...events]);
+  return orders;
 }
 
-function toUpdate({ order, refundDue, cause, planned }: PlannedTransition): StatusUpdate {
+function toUpdate({ order, money = order.money, cause, planned }: PlannedTransition): OrderUpdate {
   const status = planned.at(-1)?.effect.to ?? order.status;
+  const after = moneyAfter(order, status, money);
   return {
     id: order.id,
     status,
-    refundDue: refundDue ?? planned.at(-1)?.effect.refundDue ?? false,
-    cancelCause: status === 'CANCELED' ? cause : null,
+    money: after,
+    refundDue: isRefundDue(status, after),
+    cancelCause: planned.length > 0 && status === 'CANCELED' ? cause : null,
   };
 }
 
@@ -134,11 +151,17 @@ export function productsOf(orders: readonly Order[]): number[] {
 function toEvent(
   { cause, caller }: Transition,
   { from, effect: { to, event } }: Step,
-  after: Order,
-  refundDue: boolean,
+  after: LockedOrder,
 ): NewEvent {
-  const transition = { from, to, cause, refund_due: refundDue };
-  return newEvent(stepEvents[event], after, { order: { ...after, status: to }, transition }, caller);
+  const order = asSeen(after);
+  const transition = { from, to, cause, refund_due: order.refund_due === true };
+  return newEvent(stepEvents[event], after, { order: { ...order, status: to }, transition }, caller);
+}
+
+/** A locked order as callers see it. */
+export function asSeen(locked: LockedOrder): Order {
+  const { money: _, ...order } = locked;
+  return order;
 }
 
 export function invalidTransition(from: OrderStatus, command: OrderCommand): AppError {

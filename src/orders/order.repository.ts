@@ -5,10 +5,12 @@ import { plainArray, textArray } from '../db/pg-array.ts';
 import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import type { Caller } from '../lib/caller.ts';
+import { centsToDecimal, toCents } from '../lib/money.ts';
 import type { PageRequest } from '../lib/page.ts';
 import { type ReadyRow, toReadyAnswer } from '../lib/ready-answer.ts';
+import type { OrderMoney } from './order-money.ts';
 import type { OrderStatus } from './order-state.ts';
-import { type Order, type OrderFilter, type OrderItem, type OrderTransition, soleItem } from './order.ts';
+import { type LockedOrder, type Order, type OrderFilter, type OrderItem, soleItem } from './order.ts';
 
 /** The items as one JSON array, so that an order is one row: no second trip, no join to fold up again. */
 const ITEMS = `(
@@ -24,6 +26,9 @@ export const orderColumns = [
   'orders.id',
   'orders.status',
   'orders.total',
+  'orders.currency',
+  'orders.amount_paid',
+  'orders.amount_refunded',
   'orders.customer_email',
   'orders.refund_due',
   'orders.version',
@@ -32,10 +37,16 @@ export const orderColumns = [
   'orders.updated_at',
 ] as const;
 
+/** What a transaction that has locked an order decides by, besides what callers see of it. */
+export const lockedColumns = [...orderColumns, 'orders.paid_by_hand', 'orders.accepted_difference'] as const;
+
 export interface OrderRow {
   id: number;
   status: string;
   total: string;
+  currency: string;
+  amount_paid: string;
+  amount_refunded: string;
   customer_email: string | null;
   refund_due: boolean;
   version: number;
@@ -45,6 +56,11 @@ export interface OrderRow {
   items: OrderItem[];
 }
 
+export interface LockedRow extends OrderRow {
+  paid_by_hand: boolean;
+  accepted_difference: string;
+}
+
 export function rowToOrder(row: OrderRow): Order {
   return {
     id: row.id,
@@ -52,6 +68,9 @@ export function rowToOrder(row: OrderRow): Order {
     status: row.status as OrderStatus,
     items: row.items,
     total: Number(row.total),
+    currency: row.currency,
+    amount_paid: Number(row.amount_paid),
+    amount_refunded: Number(row.amount_refunded),
     customer_email: row.customer_email,
     version: row.version,
     expires_at: row.expires_at,
@@ -60,6 +79,22 @@ export function rowToOrder(row: OrderRow): Order {
     ...(row.refund_due ? { refund_due: true } : {}),
     ...soleItem(row.items),
   };
+}
+
+export function rowToLocked(row: LockedRow): LockedOrder {
+  const money = {
+    totalCents: toCents(row.total),
+    paidCents: sumCents(row.amount_paid),
+    refundedCents: sumCents(row.amount_refunded),
+    paidByHand: row.paid_by_hand,
+    acceptedCents: sumCents(row.accepted_difference),
+  };
+  return { ...rowToOrder(row), money };
+}
+
+/** A sum may have more digits than an amount, and a difference a sign; NUMERIC(15,2) is exact as a double. */
+function sumCents(decimal: string): number {
+  return Math.round(Number(decimal) * 100);
 }
 
 /** Many orders by their ids, written as callers see them; in no particular order, and without ids that are not there. */
@@ -84,6 +119,8 @@ export async function findPlacedOrders(
         order: rowToOrder({
           ...row,
           status: 'PENDING',
+          amount_paid: '0',
+          amount_refunded: '0',
           refund_due: false,
           version: 1,
           updated_at: row.created_at,
@@ -103,16 +140,16 @@ const ORDERS_BY_ID = `
  * Locks orders, so that a decision about their states still holds when it is written. They are locked in the
  * order of their ids, and everywhere before their products. Ids that are not there are missing from the map.
  */
-export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<number, Order>> {
+export async function lockOrders(tx: Tx, ids: readonly number[]): Promise<Map<number, LockedOrder>> {
   const rows = await tx
     .selectFrom('orders')
-    .select(orderColumns)
+    .select(lockedColumns)
     .select(orderItems.as('items'))
     .where('id', '=', sql<number>`any(${plainArray(ids)}::bigint[])`)
     .orderBy('id')
     .forUpdate()
     .execute();
-  return new Map(rows.map((row) => [row.id, rowToOrder(row)]));
+  return new Map(rows.map((row) => [row.id, rowToLocked(row)]));
 }
 
 export async function listOrders(db: Db, filter: OrderFilter, page: PageRequest): Promise<Order[]> {
@@ -162,11 +199,12 @@ function filtered<O>(query: SelectQueryBuilder<DB, 'orders', O>, filter: OrderFi
   return result;
 }
 
-export interface StatusUpdate {
+export interface OrderUpdate {
   id: number;
   status: OrderStatus;
+  money: OrderMoney;
   refundDue: boolean;
-  /** Null unless the order is canceled. */
+  /** Null unless this update cancels the order. */
   cancelCause: string | null;
 }
 
@@ -183,25 +221,30 @@ export interface NewStep {
 }
 
 /**
- * Moves locked orders to other states, and keeps the steps, in one statement.
+ * Moves locked orders to other states, or counts their money up, and keeps the steps, in one statement.
  * @returns what the database has made of each order, by its id
  */
-export async function updateOrderStatuses(
+export async function updateOrders(
   tx: Tx,
-  updates: readonly StatusUpdate[],
+  updates: readonly OrderUpdate[],
   steps: readonly NewStep[],
 ): Promise<Map<number, Pick<Order, 'version' | 'updated_at'>>> {
   const { rows } = await sql<Pick<Order, 'id' | 'version' | 'updated_at'>>`
     with moved as (
       update orders o
-         set status = u.status, refund_due = u.refund_due, cancel_cause = u.cancel_cause,
-             version = o.version + 1, updated_at = now()
+         set status = u.status, refund_due = u.refund_due, cancel_cause = coalesce(u.cancel_cause, o.cancel_cause),
+             amount_paid = u.amount_paid, amount_refunded = u.amount_refunded, paid_by_hand = u.paid_by_hand,
+             accepted_difference = u.accepted_difference, version = o.version + 1, updated_at = now()
         from unnest(
           ${plainArray(updates.map((u) => u.id))}::bigint[],
           ${plainArray(updates.map((u) => u.status))}::text[],
           ${plainArray(updates.map((u) => String(u.refundDue)))}::boolean[],
-          ${textArray(updates.map((u) => u.cancelCause))}::text[]
-        ) as u (id, status, refund_due, cancel_cause)
+          ${textArray(updates.map((u) => u.cancelCause))}::text[],
+          ${plainArray(updates.map((u) => centsToDecimal(u.money.paidCents)))}::numeric[],
+          ${plainArray(updates.map((u) => centsToDecimal(u.money.refundedCents)))}::numeric[],
+          ${plainArray(updates.map((u) => String(u.money.paidByHand)))}::boolean[],
+          ${plainArray(updates.map((u) => centsToDecimal(u.money.acceptedCents)))}::numeric[]
+        ) as u (id, status, refund_due, cancel_cause, amount_paid, amount_refunded, paid_by_hand, accepted_difference)
        where o.id = u.id
       returning o.id, o.version, o.updated_at
     ), kept as (
@@ -224,42 +267,4 @@ export async function updateOrderStatuses(
     select id, version, updated_at from moved
   `.execute(tx);
   return new Map(rows.map(({ id, ...written }) => [id, written]));
-}
-
-type StepRow = Omit<OrderTransition, 'from' | 'to'> & { from: string | null; to: string };
-
-/**
- * Every step of an order, oldest first; empty when there is no such order. The first one is the order's own row, and
- * the first movement of its stock says which caller placed it.
- */
-export async function listSteps(db: Db, orderId: number): Promise<OrderTransition[]> {
-  const { rows } = await sql<StepRow>`
-    select null as "from", 'PENDING' as "to", o.created_at as at, coalesce(placed.actor, 'unknown') as actor,
-           'placed' as cause, 1::bigint as version, placed.request_id, false as refund_due, 0::smallint as position
-      from orders o
-      left join lateral (
-        select m.actor, m.request_id
-          from order_items i
-          join stock_movements m on m.product_id = i.product_id and m.order_id = i.order_id and m.kind = 'reserved'
-         where i.order_id = o.id
-         limit 1
-      ) placed on true
-     where o.id = ${orderId}
-    union all
-    select from_status, to_status, at, actor, cause, version, request_id, refund_due, position
-      from order_steps
-     where order_id = ${orderId}
-     order by version, position
-  `.execute(db);
-  return rows.map(({ from, to, at, actor, cause, version, request_id, refund_due }) => ({
-    // Written by order-transition.tx.ts alone.
-    from: from as OrderStatus | null,
-    to: to as OrderStatus,
-    at,
-    actor,
-    cause,
-    version,
-    request_id,
-    refund_due,
-  }));
 }

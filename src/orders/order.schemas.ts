@@ -49,6 +49,9 @@ const preview = {
   status: 'PENDING',
   items: [{ product_id: 1, sku: 'MUG-BLUE', quantity: 2, unit_price: 29.99 }],
   total: 59.98,
+  currency: 'USD',
+  amount_paid: 0,
+  amount_refunded: 0,
   customer_email: 'ada@example.com',
   version: 1,
   expires_at: '2026-01-02T03:19:05.678Z',
@@ -73,6 +76,9 @@ const orderFields = {
   status: Status,
   items: Type.Array(ref(OrderItemSchema)),
   total: Type.Number(),
+  currency: Type.String({ description: 'That of the shop (ISO 4217)' }),
+  amount_paid: Type.Number({ description: 'The sum of all that was captured for it' }),
+  amount_refunded: Type.Number({ description: 'The sum of all that went back' }),
   customer_email: Type.Union([Type.String(), Type.Null()]),
   version: Type.Integer({ description: 'Raised by every change; the ETag' }),
   expires_at: {
@@ -83,7 +89,7 @@ const orderFields = {
   created_at: Timestamp,
   updated_at: Timestamp,
   refund_due: Type.Optional(
-    Type.Literal(true, { description: 'Only on an order that was canceled after it was paid' }),
+    Type.Literal(true, { description: 'Only on a canceled order for which the shop still holds money' }),
   ),
   product_id: Type.Optional({ ...Id, description: 'Only with exactly one item' }),
   quantity: Type.Optional(Type.Integer({ description: 'Only with exactly one item' })),

@@ -10,29 +10,27 @@ import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { ReadyAnswer } from '../lib/ready-answer.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import { decideOrder, previewOrder } from './placing/decide-order.ts';
-import { listOrders, listSteps, lockOrders } from './order.repository.ts';
+import { listSteps } from './order-history.repository.ts';
+import { listOrders, lockOrders } from './order.repository.ts';
 import { expireIfOverdue } from './expiry/expire-orders.tx.ts';
 import { findSellableStock } from './expiry/overdue.repository.ts';
 import { expiryTime, type OrderStatus } from './order-state.ts';
-import { applyTransitions, invalidTransition, type Transition } from './order-transition.tx.ts';
-import type { NewOrder, Order, OrderFilter, OrderPreview, OrderTransition } from './order.ts';
+import { applyTransitions, asSeen, invalidTransition } from './order-transition.tx.ts';
+import type {
+  LockedOrder,
+  NewOrder,
+  Order,
+  OrderFilter,
+  OrderPreview,
+  OrderTransition,
+  OrderTerms,
+} from './order.ts';
 import type { OrderPlacer } from './placing/order-placer.ts';
 
 export type OrderService = ReturnType<typeof createOrderService>;
 
-/** A refund of the whole total that came before its payment. */
-interface KeptRefund {
-  readonly id: number;
-  readonly orderId: number;
-}
-
-/** What orders need of payments, which stand above them. */
-export interface KeptRefunds {
-  /** Locks the refunds that are kept for orders, which the transaction has locked before. */
-  take(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]>;
-  /** Closes them, once the order is paid and canceled. */
-  settle(tx: Tx, kept: readonly KeptRefund[], caller: Caller): Promise<void>;
-}
+/** What orders need of payments, which stand above them: a person sets a locked order PAID. */
+export type SetPaid = (tx: Tx, order: LockedOrder, caller: Caller) => Promise<LockedOrder>;
 
 export interface OrderServiceDependencies {
   db: Db;
@@ -40,14 +38,13 @@ export interface OrderServiceDependencies {
   reads: Db;
   placer: OrderPlacer;
   reader: IdReader;
-  refunds: KeptRefunds;
+  setPaid: SetPaid;
   metrics: OrderMetrics;
-  /** How long an order may stay unpaid; 0 for ever. */
-  ttlMinutes: number;
+  terms: OrderTerms;
 }
 
 export function createOrderService(dependencies: OrderServiceDependencies) {
-  const { db, lists, reads, placer, reader, refunds, metrics, ttlMinutes } = dependencies;
+  const { db, lists, reads, placer, reader, setPaid, metrics, terms } = dependencies;
   return {
     /** @throws AppError product_not_found, product_inactive, insufficient_stock, total_out_of_range */
     async place(order: NewOrder, { caller, key }: RequestContext): Promise<Once<Order>> {
@@ -69,7 +66,10 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
       );
       const decision = decideOrder(order, products);
       if (decision instanceof AppError) throw decision;
-      return previewOrder(order, decision, now, expiryTime(now, ttlMinutes));
+      return previewOrder(order, decision, now, {
+        currency: terms.currency,
+        expiresAt: expiryTime(now, terms.ttlMinutes),
+      });
     },
 
     async get(id: number): Promise<ReadyAnswer> {
@@ -95,7 +95,7 @@ export function createOrderService(dependencies: OrderServiceDependencies) {
      */
     async changeStatus(id: number, to: OrderStatus, { caller, ifMatch }: RequestContext): Promise<Order> {
       const { order, hasExpired } = await inTransaction(db, (tx) =>
-        moveOrder(tx, { id, to, caller, ifMatch }, refunds),
+        moveOrder(tx, { id, to, caller, ifMatch }, setPaid),
       );
       if (hasExpired) {
         // Refused only now, because a refusal inside of the transaction would take the expiry back.
@@ -123,18 +123,15 @@ interface Move {
 async function moveOrder(
   tx: Tx,
   { id, to, caller, ifMatch }: Move,
-  refunds: KeptRefunds,
+  setPaid: SetPaid,
 ): Promise<{ order: Order; hasExpired: boolean }> {
   const current = (await lockOrders(tx, [id])).get(id) ?? notFound();
   const expired = await expireIfOverdue(tx, current, caller);
-  if (expired !== undefined) return { order: expired, hasExpired: true };
-  requireVersion(ifMatch, current);
-  const kept = to === 'PAID' ? await refunds.take(tx, [id]) : [];
-  const way: Pick<Transition, 'steps' | 'refundDue'> =
-    kept.length > 0 ? { steps: [to, 'CANCELED'], refundDue: false } : { steps: [to] };
-  const [after] = await applyTransitions(tx, [{ order: current, ...way, cause: 'request', caller }]);
-  await refunds.settle(tx, kept, caller);
-  return { order: after ?? notFound(), hasExpired: false };
+  if (expired !== undefined) return { order: asSeen(expired), hasExpired: true };
+  requireVersion(ifMatch, asSeen(current));
+  if (to === 'PAID') return { order: asSeen(await setPaid(tx, current, caller)), hasExpired: false };
+  const [after] = await applyTransitions(tx, [{ order: current, steps: [to], cause: 'request', caller }]);
+  return { order: asSeen(after ?? notFound()), hasExpired: false };
 }
 
 function notFound(): never {

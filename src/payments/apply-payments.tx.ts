@@ -1,27 +1,32 @@
+import { createHash } from 'node:crypto';
+
 import type { Tx } from '../db/types.ts';
-import { newEvent } from '../events/define-event.ts';
-import { appendEvents } from '../events/event.repository.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
-import { toCents } from '../lib/money.ts';
-import { expiryOf } from '../orders/expiry/expire-orders.tx.ts';
 import { findExpiries } from '../orders/expiry/overdue.repository.ts';
 import { lockOrders } from '../orders/order.repository.ts';
-import { applyTransitions } from '../orders/order-transition.tx.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
-import type { Order } from '../orders/order.ts';
-import { settleKeptRefunds, takeKeptRefunds } from './kept-refunds.tx.ts';
+import type { LockedOrder } from '../orders/order.ts';
+import { moveMoney } from './move-money.tx.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
-import { insertPaymentExceptions, type KeptRefund } from './payment-exception.repository.ts';
-import { reviewRequired } from './payment.events.ts';
+import { findFigures } from './payment-ledger.repository.ts';
 import {
   acceptFailedEvents,
   countRepeats,
+  eventKey,
   insertPaymentEvents,
   type KnownPaymentEvent,
   lockKnown,
 } from './payment.repository.ts';
-import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons } from './payment-rules.ts';
+import {
+  decidePayment,
+  ignore,
+  isPaymentEventType,
+  type MoneyDecision,
+  notice,
+  type PaidOrder,
+  reviewReasons,
+} from './payment-rules.ts';
 
 /*
  * Applying payment events exactly once, any number of them in one transaction, at most one for each order.
@@ -31,92 +36,194 @@ import { decidePayment, isPaymentEventType, type PaymentDecision, reviewReasons 
  *   after a crash there are both or neither.
  * - An event for an unknown order leaves nothing behind, so that the provider can send it again.
  * - An order that is overdue by now expires first, in the same transaction, whether or not the sweep has come by.
- * - Money that buys nothing is never dropped: it becomes a payment exception, told by an event.
+ * - Money that buys nothing is never dropped: it is in the ledger, and a payment exception says so.
+ * - A known event that says something else is an event of its own, without an effect but an exception.
  */
 export interface ReceivedEvent {
   event: PaymentEvent;
   caller: Caller;
 }
 
-/** A received event that has an effect, or is at least remembered. */
-interface Accepted extends ReceivedEvent {
-  order: Order | undefined;
-  decision: PaymentDecision;
-  steps: OrderStatus[];
-  /** The order expires before the event can do anything to it. */
-  expires: boolean;
-  /** It failed before, so that its row is there. */
-  hasFailed: boolean;
+/** What of the shop decides about payments. */
+export interface PaymentTerms {
+  currency: string;
+  failedPayment: 'cancel' | 'keep';
 }
 
-export type ApplyResult = (PaymentResult & { expired?: true }) | AppError;
+/** A received event that has an effect, or is at least remembered. */
+interface Accepted extends ReceivedEvent {
+  key: string;
+  event: DistinctEvent;
+  order: LockedOrder | undefined;
+  decision: MoneyDecision;
+  /** The order expires before the event can do anything to it. */
+  expires: boolean;
+  /** The row of a delivery of it that failed. */
+  failedId: number | undefined;
+}
+
+export type ApplyResult = (PaymentResult & { expired?: true; movedTo?: OrderStatus }) | AppError;
 
 /** @returns one result for each received event, in their order */
-export async function applyPayments(tx: Tx, received: readonly ReceivedEvent[]): Promise<ApplyResult[]> {
+export async function applyPayments(
+  tx: Tx,
+  received: readonly ReceivedEvent[],
+  terms: PaymentTerms,
+): Promise<ApplyResult[]> {
   const orders = await lockOrders(
     tx,
     received.flatMap(({ event }) => event.orderId ?? []),
   );
   // Read after the locks were granted: whatever was applied to these orders before is seen.
-  const known = await lockKnown(
-    tx,
-    received.map(({ event }) => event.identity),
-  );
+  const known = await findKnown(tx, received);
   const expiries = await findExpiries(tx, orders.values());
   const accepted = new Map<string, Accepted>();
   const repeated: string[] = [];
-  const results = received.map((one): ApplyResult => {
-    const { identity, orderId } = one.event;
-    const before = known.get(identity);
+  const results: ApplyResult[] = [];
+  for (const one of received) {
+    const event = distinguish(one.event, known);
+    const key = keyOf(event);
+    const before = known.get(key);
     if (before !== undefined && before.outcome !== 'failed') {
-      if (!one.event.replayed) repeated.push(identity);
-      return alreadyProcessed(before);
+      if (!event.replayed) repeated.push(key);
+      results.push(alreadyProcessed(before));
+      continue;
     }
-    const order = orderId === null ? undefined : orders.get(orderId);
+    const order = event.orderId === null ? undefined : orders.get(event.orderId);
     const expiry = order && expiries.get(order.id);
-    const decision = decide(one.event, order, expiry !== undefined);
-    if (decision instanceof AppError) return decision;
-    known.set(identity, { orderId, outcome: decision.outcome });
-    const steps = decision.outcome === 'processed' ? [decision.to] : [];
-    const expires = expiry === 'overdue' && isPaymentEventType(one.event.type);
-    accepted.set(identity, { ...one, order, decision, steps, expires, hasFailed: before !== undefined });
-    return { ...toResult(decision, orderId), ...(expires ? { expired: true } : {}) };
-  });
-  const paid = await writeAccepted(tx, [...accepted.values()]);
-  await countRepeats(tx, repeated);
-  return results.map((result) => {
-    const order =
-      result instanceof AppError || result.status !== 'processed' ? undefined : paid.get(result.order_id);
-    return order === undefined
-      ? result
-      : { status: 'processed', order_id: order.id, new_status: order.status };
-  });
+    const decision = await decide(tx, event, { order, hasExpired: expiry !== undefined, terms });
+    if (decision instanceof AppError) {
+      results.push(decision);
+      continue;
+    }
+    const isOfOrder = isPaymentEventType(event.type) && event.copyOf === undefined;
+    const expires = expiry === 'overdue' && isOfOrder;
+    const failedId = before?.id ?? takeUnreadable(event, known);
+    known.set(key, toKnown(event, decision));
+    accepted.set(key, { ...one, event, key, order, decision, expires, failedId });
+    results.push(toResult(decision, event, { order, expires }));
+  }
+  const ids = await writeAccepted(tx, [...accepted.values()]);
+  await countRepeats(
+    tx,
+    repeated.flatMap((key) => ids.get(key) ?? known.get(key)?.id ?? []),
+  );
+  return results;
 }
 
 /** One more inbound delivery of an event; undefined when the event is not known. */
-export async function repeatPayment(tx: Tx, identity: string): Promise<PaymentResult | undefined> {
-  const known = (await lockKnown(tx, [identity])).get(identity);
-  if (known === undefined || known.outcome === 'failed') return undefined;
-  await countRepeats(tx, [identity]);
-  return alreadyProcessed(known);
+export async function repeatPayment(
+  tx: Tx,
+  { identity, eventType }: { identity: string; eventType: string | null },
+): Promise<PaymentResult | undefined> {
+  const known = (await lockKnown(tx, [identity])).filter(({ outcome }) => outcome !== 'failed');
+  // A copy may be too damaged to say its type.
+  const [one] = eventType === null ? known : known.filter(({ event_type }) => event_type === eventType);
+  if (one === undefined) return undefined;
+  await countRepeats(tx, [one.id]);
+  return alreadyProcessed(one);
 }
 
-function alreadyProcessed({ orderId, outcome }: KnownPaymentEvent): PaymentResult {
+type Known = Pick<KnownPaymentEvent, 'orderId' | 'amountCents' | 'currency' | 'outcome'> & { id?: number };
+
+function keyOf({ identity, type }: Pick<PaymentEvent, 'identity' | 'type'>): string {
+  return eventKey({ identity, event_type: type });
+}
+
+/** The events that came before, by their keys; also under the identities that changed copies of them have. */
+async function findKnown(tx: Tx, received: readonly ReceivedEvent[]): Promise<Map<string, Known>> {
+  const rows = await lockKnown(
+    tx,
+    received.map(({ event }) => event.identity),
+  );
+  const known = new Map<string, Known>(rows.map((row) => [eventKey(row), row]));
+  const changed = received.flatMap(({ event }) => {
+    const before = known.get(keyOf(event));
+    return before !== undefined && differs(before, event) ? [changedIdentity(event)] : [];
+  });
+  if (changed.length > 0) for (const row of await lockKnown(tx, changed)) known.set(eventKey(row), row);
+  return known;
+}
+
+interface DistinctEvent extends PaymentEvent {
+  /** The order of the event that it is a changed copy of. */
+  copyOf?: number;
+}
+
+/** A known event that says something else is an event of its own, told apart by its body. */
+function distinguish(event: PaymentEvent, known: ReadonlyMap<string, Known>): DistinctEvent {
+  const before = known.get(keyOf(event));
+  if (before === undefined || before.orderId === null || !differs(before, event)) return event;
+  return { ...event, identity: changedIdentity(event), copyOf: before.orderId };
+}
+
+/** A delivery that failed because it was too damaged to say its type; its row becomes one event. */
+function takeUnreadable({ identity }: PaymentEvent, known: Map<string, Known>): number | undefined {
+  const key = eventKey({ identity, event_type: null });
+  const row = known.get(key);
+  known.delete(key);
+  return row?.id;
+}
+
+/** Whether an event says something else than what was accepted under its identity. */
+function differs(before: Known, event: PaymentEvent): boolean {
+  if (before.outcome === 'failed' || !isPaymentEventType(event.type)) return false;
+  const { orderId, amountCents, currency } = before;
+  const otherCurrency = currency !== null && event.currency !== undefined && currency !== event.currency;
+  return orderId !== event.orderId || amountCents !== event.amountCents || otherCurrency;
+}
+
+function changedIdentity({ identity, rawBody }: PaymentEvent): string {
+  return `changed:${createHash('sha256').update(identity).update('\0').update(rawBody).digest('hex')}`;
+}
+
+function toKnown(event: PaymentEvent, { outcome }: MoneyDecision): Known {
+  const { orderId, amountCents, currency } = event;
+  return { orderId, amountCents, currency: currency ?? null, outcome };
+}
+
+function alreadyProcessed({ orderId, outcome }: Pick<Known, 'orderId' | 'outcome'>): PaymentResult {
   return { status: 'already_processed', ...named(orderId), outcome };
 }
 
-function decide(
-  event: PaymentEvent,
-  order: Order | undefined,
-  hasExpired: boolean,
-): PaymentDecision | AppError {
-  if (event.ignored !== undefined) return { outcome: 'ignored', reason: event.ignored };
-  if (!isPaymentEventType(event.type)) {
-    return { outcome: 'ignored', reason: `Events of the type ${event.type} are not used` };
-  }
+/** Sums that an order does not have, for events that no order is moved by. */
+const NO_MONEY = { totalCents: 0, paidCents: 0, refundedCents: 0, paidByHand: false, acceptedCents: 0 };
+
+async function decide(
+  tx: Tx,
+  event: DistinctEvent,
+  given: { order: LockedOrder | undefined; hasExpired: boolean; terms: PaymentTerms },
+): Promise<MoneyDecision | AppError> {
+  const { order, hasExpired, terms } = given;
+  const paid: PaidOrder = {
+    status: order === undefined ? 'PENDING' : hasExpired ? 'CANCELED' : order.status,
+    hasExpired,
+    money: order?.money ?? NO_MONEY,
+  };
+  if (event.ignored !== undefined) return ignore(paid, event.ignored);
+  if (!isPaymentEventType(event.type)) return ignore(paid, `Events of the type ${event.type} are not used`);
+  if (event.copyOf !== undefined) return notice(paid, 'event_changed');
   if (order === undefined) return new AppError('order_not_found', 'Order not found');
-  const amounts = { amountCents: event.amountCents, totalCents: toCents(order.total) };
-  return decidePayment(event.type, hasExpired ? 'EXPIRED' : order.status, amounts);
+  if ((event.currency ?? terms.currency) !== terms.currency) return notice(paid, 'currency_mismatch');
+  const amountCents = await ownAmount(tx, event, order);
+  const movesMoney = event.type === 'payment.succeeded' || event.type === 'payment.refunded';
+  if (movesMoney && amountCents === 0) return ignore(paid, 'It names no money that is not counted already');
+  return decidePayment(paid, { type: event.type, amountCents }, terms.failedPayment);
+}
+
+/** The amount of this event alone; 0 when its figure says nothing new. */
+async function ownAmount(
+  tx: Tx,
+  { provider, type, figure, amountCents }: PaymentEvent,
+  { id: orderId }: LockedOrder,
+): Promise<number | undefined> {
+  if (figure === undefined || amountCents === undefined) return amountCents;
+  const { whole, parts, counted } = await findFigures(tx, { orderId, provider, type, ...figure });
+  const said =
+    figure.refundId === undefined
+      ? Math.max(whole, parts, amountCents)
+      : Math.max(whole, parts + amountCents);
+  return Math.max(0, said - counted);
 }
 
 /** The order that an answer names; events of unused types may name none. */
@@ -124,98 +231,65 @@ function named(orderId: number | null): { order_id?: number } {
   return orderId === null ? {} : { order_id: orderId };
 }
 
-function toResult(decision: PaymentDecision, orderId: number | null): PaymentResult {
-  const { outcome } = decision;
-  // Only what names an order of ours is more than ignored (`decide`).
-  if (outcome === 'ignored' || orderId === null) {
-    return {
-      status: 'ignored',
-      ...named(orderId),
-      reason: decision.outcome === 'ignored' ? decision.reason : '',
-    };
+function toResult(
+  { outcome, reason, review, steps }: MoneyDecision,
+  { orderId, copyOf }: DistinctEvent,
+  { order, expires }: { order: LockedOrder | undefined; expires: boolean },
+): ApplyResult {
+  const status = expires ? 'CANCELED' : (steps.at(-1) ?? order?.status);
+  const effects = {
+    ...(expires ? { expired: true as const } : {}),
+    ...(steps.length > 0 && status !== undefined ? { movedTo: status } : {}),
+  };
+  const order_id = copyOf ?? order?.id;
+  // Only an event of an order of ours is more than ignored (`decide`).
+  if (order_id === undefined || outcome === 'ignored') {
+    return { status: 'ignored', ...named(orderId), reason: reason ?? '', ...effects };
   }
-  if (outcome === 'processed') return { status: outcome, order_id: orderId, new_status: decision.to };
-  const { reason } = decision;
-  return { status: outcome, order_id: orderId, reason, detail: reviewReasons[reason] };
+  if (review !== null) {
+    return { status: 'review', order_id, reason: review, detail: reviewReasons[review], ...effects };
+  }
+  return { status: 'processed', order_id, new_status: status ?? 'PENDING', ...effects };
 }
 
-/** @returns the orders that were moved, by their ids */
-async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map<number, Order>> {
-  const keptRefunds = await cancelByKeptRefunds(tx, accepted);
-  const eventIds = await storeEvents(tx, accepted);
-  const moved = await applyTransitions(
+/** @returns the ids of the events' rows by their keys */
+async function writeAccepted(tx: Tx, accepted: readonly Accepted[]): Promise<Map<string, number>> {
+  const ids = await storeEvents(tx, accepted);
+  await moveMoney(
     tx,
-    accepted.flatMap(({ event, order, steps, expires, caller }) => {
-      if (order !== undefined && expires) return [expiryOf(order, caller.requestId)];
-      // No money is due back: either none was taken, or the refund is what this event, or a kept one, says.
-      return order === undefined || steps.length === 0
-        ? []
-        : [{ order, steps, cause: event.type, refundDue: false, caller }];
+    accepted.flatMap(({ event, key, order, decision, expires, caller }) => {
+      const orderId = event.copyOf ?? order?.id;
+      if (orderId === undefined) return [];
+      const { provider, figure, paymentMethod: method = null, amountCents } = event;
+      const source = {
+        provider,
+        providerPaymentId: figure?.paymentId,
+        paymentEventId: ids.get(key) ?? null,
+        method,
+        note: null,
+      };
+      return [{ orderId, order, decision, expires, cause: event.type, amountCents, source, caller }];
     }),
   );
-  await writeReviews(tx, accepted, eventIds);
-  for (const { event, caller } of accepted) {
-    const kept = keptRefunds.filter(({ orderId }) => orderId === event.orderId);
-    await settleKeptRefunds(tx, kept, caller);
-  }
-  return new Map(moved.map((order) => [order.id, order]));
+  return ids;
 }
 
-/** @returns the ids of the events' rows by their identities */
 async function storeEvents(tx: Tx, accepted: readonly Accepted[]): Promise<Map<string, number>> {
-  const rows = accepted.map(({ event, caller, decision, steps, hasFailed }) => ({
+  const rows = accepted.map(({ event, caller, decision, failedId }) => ({
     event,
     caller,
     outcome: decision.outcome,
-    reason: decision.outcome === 'processed' ? null : decision.reason,
-    newStatus: steps.at(-1) ?? null,
-    hasFailed,
+    reason: decision.reason,
+    newStatus: decision.steps.at(-1) ?? null,
+    failedId,
   }));
   const ids = await acceptFailedEvents(
     tx,
-    rows.filter(({ hasFailed }) => hasFailed),
+    rows.filter(({ failedId }) => failedId !== undefined),
   );
   const inserted = await insertPaymentEvents(
     tx,
-    rows.filter(({ hasFailed }) => !hasFailed),
+    rows.filter(({ failedId }) => failedId === undefined),
   );
   return new Map([...ids, ...inserted]);
-}
-
-/** A refund that was kept cancels as soon as its payment has come. */
-async function cancelByKeptRefunds(tx: Tx, accepted: readonly Accepted[]): Promise<KeptRefund[]> {
-  const paying = accepted.filter(({ steps }) => steps.at(-1) === 'PAID');
-  const kept = await takeKeptRefunds(
-    tx,
-    paying.flatMap(({ order }) => order?.id ?? []),
-  );
-  for (const { event, steps } of paying) {
-    if (kept.some(({ orderId }) => orderId === event.orderId)) steps.push('CANCELED');
-  }
-  return kept;
-}
-
-async function writeReviews(
-  tx: Tx,
-  accepted: readonly Accepted[],
-  eventIds: ReadonlyMap<string, number>,
-): Promise<void> {
-  const reviews = accepted.flatMap(({ event, order, decision, caller }) => {
-    const paymentEventId = eventIds.get(event.identity);
-    if (decision.outcome !== 'review' || order === undefined || paymentEventId === undefined) return [];
-    const { reason } = decision;
-    const { amountCents } = event;
-    return [
-      { paymentEventId, orderId: order.id, reason, detail: reviewReasons[reason], amountCents, caller },
-    ];
-  });
-  const exceptions = await insertPaymentExceptions(tx, reviews);
-  const callers = new Map(reviews.map(({ paymentEventId, caller }) => [paymentEventId, caller]));
-  await appendEvents(
-    tx,
-    exceptions.flatMap((exception) => {
-      const caller = callers.get(exception.payment_event_id);
-      return caller === undefined ? [] : [newEvent(reviewRequired, exception, { exception }, caller)];
-    }),
-  );
 }

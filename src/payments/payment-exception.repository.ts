@@ -7,7 +7,13 @@ import type { Db, Tx } from '../db/types.ts';
 import type { Caller } from '../lib/caller.ts';
 import { centsToDecimal } from '../lib/money.ts';
 import type { PageRequest } from '../lib/page.ts';
-import type { ExceptionFilter, ExceptionStatus, PaymentException, Resolution } from './payment-exception.ts';
+import type {
+  ExceptionFilter,
+  ExceptionResolution,
+  ExceptionStatus,
+  PaymentException,
+  Resolution,
+} from './payment-exception.ts';
 import type { ReviewReason } from './payment-rules.ts';
 
 const columns = [
@@ -36,16 +42,17 @@ type ExceptionRow = Omit<PaymentException, 'reason' | 'amount' | 'status' | 'res
 function rowToException(row: ExceptionRow): PaymentException {
   return {
     ...row,
-    // Written by `writeReviews` alone; the checks of the table let no other status or resolution in.
+    // Written by `openExceptions` alone; the checks of the table let no other status or resolution in.
     reason: row.reason as ReviewReason,
     amount: row.amount === null ? null : Number(row.amount),
     status: row.status as ExceptionStatus,
-    resolution: row.resolution as Resolution | null,
+    resolution: row.resolution as ExceptionResolution | null,
   };
 }
 
 export interface NewPaymentException {
-  paymentEventId: number;
+  /** Null when a person's call opens it. */
+  paymentEventId: number | null;
   orderId: number;
   reason: ReviewReason;
   detail: string;
@@ -65,7 +72,7 @@ export async function insertPaymentExceptions(
     insert into payment_exceptions (payment_event_id, order_id, reason, detail, amount)
     select e.payment_event_id, e.order_id, e.reason, e.detail, e.amount
       from unnest(
-        ${plainArray(exceptions.map((e) => e.paymentEventId))}::bigint[],
+        ${plainArray(exceptions.map((e) => e.paymentEventId ?? 'NULL'))}::bigint[],
         ${plainArray(exceptions.map((e) => e.orderId))}::bigint[],
         ${textArray(exceptions.map((e) => e.reason))}::text[],
         ${textArray(exceptions.map((e) => e.detail))}::text[],
@@ -139,28 +146,50 @@ export async function countOpenExceptions(db: Db): Promise<OpenExceptions[]> {
   return rows;
 }
 
-export interface KeptRefund {
-  id: number;
-  orderId: number;
+/** Closes the open exceptions of orders whose sums agree again. The orders are locked, so none is opened meanwhile. */
+export async function settleExceptions(
+  tx: Tx,
+  settled: readonly { orderId: number; actor: string }[],
+  { reasons, note }: { reasons: readonly ReviewReason[]; note: string },
+): Promise<PaymentException[]> {
+  if (settled.length === 0) return [];
+  const { rows } = await sql<ExceptionRow>`
+    with settling as materialized (
+      select e.id, s.actor
+        from unnest(
+          ${plainArray(settled.map(({ orderId }) => orderId))}::bigint[],
+          ${textArray(settled.map(({ actor }) => actor))}::text[]
+        ) as s (order_id, actor)
+        join payment_exceptions e using (order_id)
+       where e.status = 'OPEN' and e.reason = any(${textArray(reasons)}::text[])
+       order by e.id
+         for update of e
+    )
+    update payment_exceptions e
+       set status = 'RESOLVED', resolution = 'settled', note = ${note}, resolved_by = settling.actor, resolved_at = now(),
+           version = e.version + 1
+      from settling
+     where e.id = settling.id
+    returning ${sql.join(columns.map((column) => sql.ref(`e.${column}`)))}
+  `.execute(tx);
+  return rows.map(rowToException);
 }
 
-/**
- * Locks the open exceptions of refunds of the whole total that came before the payment. Their orders are locked, so no
- * other can come in between.
- */
-export async function lockKeptRefunds(tx: Tx, orderIds: readonly number[]): Promise<KeptRefund[]> {
-  if (orderIds.length === 0) return [];
-  return tx
-    .selectFrom('payment_exceptions as e')
-    .innerJoin('orders as o', 'o.id', 'e.order_id')
-    .select(['e.id', 'e.order_id as orderId'])
-    .where('e.order_id', '=', sql<number>`any(${plainArray(orderIds)}::bigint[])`)
-    .where('e.status', '=', 'OPEN')
-    .where('e.reason', '=', 'refund_before_payment')
-    .where((eb) => eb.or([eb('e.amount', 'is', null), eb('e.amount', '=', eb.ref('o.total'))]))
-    .orderBy('e.id')
-    .forUpdate('e')
-    .execute();
+/** How many exceptions of an order are open, but for one. */
+export async function countOtherOpen(
+  tx: Tx,
+  { id, order_id }: PaymentException,
+  reasons: readonly ReviewReason[],
+): Promise<number> {
+  const { count } = await tx
+    .selectFrom('payment_exceptions')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('order_id', '=', order_id)
+    .where('id', '<>', id)
+    .where('status', '=', 'OPEN')
+    .where('reason', '=', sql<string>`any(${textArray(reasons)}::text[])`)
+    .executeTakeFirstOrThrow();
+  return count;
 }
 
 export async function resolveExceptions(

@@ -34,18 +34,25 @@ export const ResolutionSchema = oneOf(resolutionNames, {
   $id: 'PaymentResolution',
   description: resolutionNames.map((name) => `${name}: ${resolutions[name]}`).join('; '),
 });
+export const ExceptionResolutionSchema = oneOf([...resolutionNames, 'settled'], {
+  $id: 'PaymentExceptionResolution',
+  description: `${String(ResolutionSchema.description)}; settled: the sums of the order agree again, by themselves`,
+});
 export const ExceptionStatusSchema = oneOf(exceptionStatuses, { $id: 'PaymentExceptionStatus' });
 
 export const PaymentExceptionSchema = Type.Object(
   {
     id: Id,
-    payment_event_id: { ...Id, description: 'Its inbound delivery is at /webhooks/inbox/{payment_event_id}' },
+    payment_event_id: nullable(Id, {
+      description:
+        'Its inbound delivery is at /webhooks/inbox/{payment_event_id}; null when a person’s call opened it',
+    }),
     order_id: Id,
     reason: ref(ReviewReasonSchema),
     detail: Type.String({ description: 'The reason as a sentence' }),
     amount: nullable(Type.Number(), { description: 'Null when the event named none' }),
     status: ref(ExceptionStatusSchema),
-    resolution: nullable(ref(ResolutionSchema)),
+    resolution: nullable(ref(ExceptionResolutionSchema)),
     note: nullable(Type.String()),
     resolved_by: nullable(Type.String()),
     resolved_at: nullable(Timestamp),
@@ -59,8 +66,8 @@ export const PaymentExceptionSchema = Type.Object(
         id: 1,
         payment_event_id: 7,
         order_id: 1,
-        reason: 'amount_mismatch',
-        detail: reviewReasons.amount_mismatch,
+        reason: 'overpaid',
+        detail: reviewReasons.overpaid,
         amount: 59.9,
         status: 'RESOLVED',
         resolution: 'refunded',
@@ -97,6 +104,7 @@ export const paymentExceptionSchemas = [
   ExceptionStatusSchema,
   ReviewReasonSchema,
   ResolutionSchema,
+  ExceptionResolutionSchema,
   PaymentExceptionSchema,
   ResolveExceptionBody,
 ];

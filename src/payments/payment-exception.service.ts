@@ -7,15 +7,21 @@ import type { RequestContext } from '../idempotency/context.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
+import { differenceCents } from '../orders/order-money.ts';
+import { lockOrders } from '../orders/order.repository.ts';
+import { applyTransitions, asSeen } from '../orders/order-transition.tx.ts';
+import type { LockedOrder } from '../orders/order.ts';
 import { requireVersion, type VersionMatch } from '../lib/versions.ts';
 import {
+  countOtherOpen,
   findException,
   listExceptions,
   lockException,
   resolveExceptions,
 } from './payment-exception.repository.ts';
 import { type ExceptionFilter, type PaymentException, type Resolution } from './payment-exception.ts';
-import { reviewResolved } from './payment.events.ts';
+import { type ReviewReason, settlingReasons } from './payment-rules.ts';
+import { differenceAccepted, reviewResolved } from './payment.events.ts';
 
 export type PaymentExceptionService = ReturnType<typeof createPaymentExceptionService>;
 
@@ -47,21 +53,30 @@ export function createPaymentExceptionService({ db, lists, reads }: { db: Db; li
       command: ResolveCommand,
       { caller, ifMatch, key }: RequestContext,
     ): Promise<Once<PaymentException>> {
-      return inTransaction(db, (tx) =>
-        runOnce(tx, key, 200, () => resolveException(tx, id, command, caller, ifMatch)),
-      );
+      return inTransaction(db, async (tx) => {
+        // The order before the key and the exception, as everywhere: an event that changes its sums may settle the
+        // exception at this moment, and another call with the same key may hold the order.
+        const { order_id } = (await findException(tx, id)) ?? notFound();
+        const order = (await lockOrders(tx, [order_id])).get(order_id);
+        return runOnce(tx, key, 200, () => resolveException(tx, { id, order, command, caller, ifMatch }));
+      });
     },
   };
 }
 
+interface Resolving {
+  id: number;
+  order: LockedOrder | undefined;
+  command: ResolveCommand;
+  caller: Caller;
+  ifMatch: VersionMatch | undefined;
+}
+
 async function resolveException(
   tx: Tx,
-  id: number,
-  command: ResolveCommand,
-  caller: Caller,
-  ifMatch: VersionMatch | undefined,
+  { id, order, command, caller, ifMatch }: Resolving,
 ): Promise<PaymentException> {
-  // Under the lock, so that one of several wins; a payment that takes a kept refund holds it, too.
+  // Under the lock, so that one of several wins.
   const current = (await lockException(tx, id)) ?? notFound();
   requireVersion(ifMatch, current);
   if (current.status === 'RESOLVED') {
@@ -70,8 +85,25 @@ async function resolveException(
   }
   const [resolved] = await resolveExceptions(tx, [id], command, caller);
   if (resolved === undefined) throw new Error(`exception ${id} vanished inside its own transaction`);
+  await acceptDifference(tx, resolved, order, caller);
   await appendEvents(tx, [newEvent(reviewResolved, resolved, { exception: resolved }, caller)]);
   return resolved;
+}
+
+/** With the last exception about its sums, a person has accepted that the sums of an order differ as they do. */
+async function acceptDifference(
+  tx: Tx,
+  exception: PaymentException,
+  order: LockedOrder | undefined,
+  caller: Caller,
+): Promise<void> {
+  const isOfSums = (settlingReasons as readonly ReviewReason[]).includes(exception.reason);
+  if (!isOfSums || order === undefined || (await countOtherOpen(tx, exception, settlingReasons)) > 0) return;
+  const acceptedCents = differenceCents(order.status, order.money);
+  const money = { ...order.money, acceptedCents };
+  await applyTransitions(tx, [{ order, steps: [], money, cause: 'request', caller }], (orders) =>
+    orders.map((after) => newEvent(differenceAccepted, after, { order: asSeen(after) }, caller)),
+  );
 }
 
 function notFound(): never {

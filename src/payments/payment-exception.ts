@@ -3,7 +3,10 @@ import type { ReviewReason } from './payment-rules.ts';
 export const exceptionStatuses = ['OPEN', 'RESOLVED'] as const;
 export type ExceptionStatus = (typeof exceptionStatuses)[number];
 
-/** What a person has done about money that bought nothing. It is a record: no resolution moves an order or any money. */
+/**
+ * What a person has done about money that bought nothing. No resolution moves an order or any money; the last one of an
+ * order accepts the difference of its sums.
+ */
 export const resolutions = {
   refunded: 'the money went back to the customer',
   accepted:
@@ -12,18 +15,20 @@ export const resolutions = {
   other: 'what the note says',
 } as const;
 export type Resolution = keyof typeof resolutions;
+/** `settled`: the sums of the order agreed again, by themselves. No person says so. */
+export type ExceptionResolution = Resolution | 'settled';
 
 /** Money that bought nothing, or not what it should have, as callers see it. */
 export interface PaymentException {
   id: number;
-  /** The event it came with; its inbound delivery has the same id in the inbox. */
-  payment_event_id: number;
+  /** The event it came with; its inbound delivery has the same id in the inbox. Null when a person's call opened it. */
+  payment_event_id: number | null;
   order_id: number;
   reason: ReviewReason;
   detail: string;
   amount: number | null;
   status: ExceptionStatus;
-  resolution: Resolution | null;
+  resolution: ExceptionResolution | null;
   note: string | null;
   resolved_by: string | null;
   resolved_at: string | null;

@@ -8,8 +8,15 @@ import { runInHalves } from '../lib/halving.ts';
 import { observeBatches, type TrafficMetrics } from '../lib/metrics.ts';
 import type { OrderMetrics } from '../orders/order.metrics.ts';
 import type { PaymentMetrics } from './payment.metrics.ts';
-import { type ApplyResult, applyPayments, type ReceivedEvent, repeatPayment } from './apply-payments.tx.ts';
+import {
+  type ApplyResult,
+  applyPayments,
+  type PaymentTerms,
+  type ReceivedEvent,
+  repeatPayment,
+} from './apply-payments.tx.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
+import { findOrderOfPayment } from './payment-ledger.repository.ts';
 
 /** Each group of a batch takes about ten statements, whatever its size; more calls would wait longer for theirs. */
 const MAX_BATCH = 50;
@@ -26,32 +33,41 @@ export type PaymentService = ReturnType<typeof createPaymentService>;
 export function createPaymentService({
   db,
   metrics,
+  terms,
 }: {
   db: Db;
+  terms: PaymentTerms;
   metrics: OrderMetrics & PaymentMetrics & TrafficMetrics;
 }) {
-  const batcher = createBatcher<ReceivedEvent, PaymentResult & { expired?: true }>({
-    work: (draw) => applyDrawn(db, draw()),
+  const batcher = createBatcher<ReceivedEvent, Exclude<ApplyResult, AppError>>({
+    work: (draw) => applyDrawn({ db, terms }, draw()),
     maxBatch: MAX_BATCH,
     lanes: LANES,
     maxQueue: MAX_QUEUE,
     onBatch: observeBatches(metrics, 'payment_events'),
   });
 
+  /** A payment that its provider names belongs to the order that it was first for, whatever else an event says. */
+  async function named(event: PaymentEvent): Promise<PaymentEvent> {
+    if (event.figure === undefined) return event;
+    const { paymentId } = event.figure;
+    return { ...event, orderId: (await findOrderOfPayment(db, event.provider, paymentId)) ?? event.orderId };
+  }
+
   return {
     /** @throws AppError order_not_found: nothing is stored, the provider may try again */
     async apply(event: PaymentEvent, caller: Caller): Promise<PaymentResult> {
-      const { expired, ...result } = await batcher.submit({ event, caller });
+      const { expired, movedTo, ...result } = await batcher.submit({ event: await named(event), caller });
       if (expired) metrics.ordersExpired.inc({ by: 'payment' });
       metrics.paymentEvents.inc({ outcome: result.status });
-      if (result.status === 'processed') metrics.orderTransitions.inc({ to: result.new_status });
+      if (movedTo !== undefined) metrics.orderTransitions.inc({ to: movedTo });
       if (result.status === 'review') metrics.paymentExceptions.inc({ reason: result.reason });
       return result;
     },
 
     /** Counts one more inbound delivery of a known event, of which nothing else need be readable; undefined for any other. */
-    async repeat(identity: string): Promise<PaymentResult | undefined> {
-      const known = await inTransaction(db, (tx) => repeatPayment(tx, identity));
+    async repeat(of: { identity: string; eventType: string | null }): Promise<PaymentResult | undefined> {
+      const known = await inTransaction(db, (tx) => repeatPayment(tx, of));
       if (known !== undefined) metrics.paymentEvents.inc({ outcome: known.status });
       return known;
     },
@@ -61,13 +77,18 @@ export function createPaymentService({
   };
 }
 
+interface Applying {
+  db: Db;
+  terms: PaymentTerms;
+}
+
 /** Events of one order are applied one after the other, in the order of their arrival; others share a transaction. */
-async function applyDrawn(db: Db, received: readonly ReceivedEvent[]): Promise<ApplyResult[]> {
+async function applyDrawn(applying: Applying, received: readonly ReceivedEvent[]): Promise<ApplyResult[]> {
   const results = new Map<ReceivedEvent, ApplyResult>();
   const batch = { waitedInVain: false };
   for (const group of groupByTurn(received)) {
     const answers = await runInHalves(group, {
-      run: (part) => applyGroup(db, part, batch),
+      run: (part) => applyGroup(applying, part, batch),
       mayBeOneCalls,
       refusalOf: (_delivery, error) => refusalOf(error),
     });
@@ -78,13 +99,14 @@ async function applyDrawn(db: Db, received: readonly ReceivedEvent[]): Promise<A
 }
 
 async function applyGroup(
-  db: Db,
+  applying: Applying,
   group: readonly ReceivedEvent[],
   batch: { waitedInVain: boolean },
 ): Promise<ApplyResult[]> {
+  const { db, terms } = applying;
   if (!batch.waitedInVain) {
     try {
-      return await inTransaction(db, (tx) => applyPayments(tx, group));
+      return await inTransaction(db, (tx) => applyPayments(tx, group, terms));
     } catch (error) {
       if (!isLockTimeout(error)) throw error;
       // Somebody holds one of the orders, or a product of it, for longer than a transaction may wait. One by one, only
@@ -93,15 +115,15 @@ async function applyGroup(
     }
   }
   const results: ApplyResult[] = [];
-  for (const one of group) results.push(await applyAlone(db, one));
+  for (const one of group) results.push(await applyAlone(applying, one));
   return results;
 }
 
-async function applyAlone(db: Db, one: ReceivedEvent): Promise<ApplyResult> {
+async function applyAlone({ db, terms }: Applying, one: ReceivedEvent): Promise<ApplyResult> {
   try {
     const [result] = await inTransaction(db, async (tx) => {
       await limitLockWait(tx, SHORT_WAIT_MS);
-      return applyPayments(tx, [one]);
+      return applyPayments(tx, [one], terms);
     });
     // One for one.
     return result as ApplyResult;

@@ -166,7 +166,7 @@ describe('/metrics', () => {
     expect(await added(deliver({}), 'payment_events_total', { outcome: 'unsigned' })).toBe(1);
     const forged = deliver({ 'x-webhook-signature': 'x' });
     expect(await added(forged, 'payment_events_total', { outcome: 'forged' })).toBe(1);
-    const reason = { reason: 'amount_mismatch' };
+    const reason = { reason: 'underpaid' };
     expect(await added(() => service.pay(event), 'payment_exceptions_total', reason)).toBe(1);
     const known = { outcome: 'already_processed' };
     expect(await added(() => service.pay(event), 'payment_events_total', known)).toBe(1);

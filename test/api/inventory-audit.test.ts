@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { auditInventory } from '../../src/inventory/audit.repository.ts';
 import { createAuditService } from '../../src/inventory/audit.service.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { expectNoDrift, tamper } from '../support/audits.ts';
@@ -184,7 +185,13 @@ test('an audit that takes longer than a caller may wait: 503 that says so, and t
   await slowDown(shop, 0.3);
   const metrics = createMetrics();
   const { reports } = shop.own;
-  const audits = createAuditService({ reports, metrics, callerWaitMs: 100 });
+  const audits = createAuditService({
+    reports,
+    read: auditInventory,
+    show: ({ drift_units }) => metrics.inventoryDrift.set(drift_units),
+    metricName: 'inventory_drift_units',
+    callerWaitMs: 100,
+  });
   const refusal = { status: 503, headers: { 'retry-after': '60' } };
   await expect(audits.audit()).rejects.toMatchObject({
     ...refusal,

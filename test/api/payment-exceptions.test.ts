@@ -107,7 +107,7 @@ describe('the list', () => {
       all.filter(fits).map(({ id }: { id: number }) => id);
     expect(await find('status=OPEN')).toEqual(where(({ status }) => status === 'OPEN'));
     expect(await find('status=RESOLVED')).toEqual([resolved.id]);
-    expect(await find('reason=amount_mismatch')).toEqual(where(({ order_id }) => order_id === mismatch));
+    expect(await find('reason=underpaid')).toEqual(where(({ order_id }) => order_id === mismatch));
     expect(await find(`order_id=${open.order_id}`)).toEqual([open.id]);
     expect(await find(`order_id=${open.order_id}&status=RESOLVED`)).toEqual([]);
     const second = all[1].created_at;
@@ -142,7 +142,7 @@ describe('the list', () => {
 
 describe('resolving', () => {
   test.each(['refunded', 'accepted', 'written_off', 'other'])(
-    '%s: 200 with the row, one event with the actor, and the order stays as it is',
+    '%s: 200 with the row, one event with the actor, and the order only notes it',
     async (resolution) => {
       const { id, order_id } = await openException();
       const order = (await service.call('GET', `/orders/${order_id}`)).body;
@@ -153,7 +153,11 @@ describe('resolving', () => {
       expect(answer.body).toMatchObject(resolved);
       expect(answer.body.resolved_at).toMatch(/Z$/);
       expect((await service.call('GET', `/payments/exceptions/${id}`)).body).toEqual(answer.body);
-      expect((await service.call('GET', `/orders/${order_id}`)).body).toEqual(order);
+      expect((await service.call('GET', `/orders/${order_id}`)).body).toEqual({
+        ...order,
+        version: order.version + 1,
+        updated_at: expect.any(String),
+      });
       expect((await eventsOf(id)).slice(1)).toEqual([
         {
           type: 'payment.review_resolved',

@@ -24,7 +24,7 @@ test('exceptions open by reason and the age of the oldest are those of the datab
   const other = await useTestService({ database: service.database });
   const { id: productId } = await service.createProduct();
   expect(await seriesOf(other, 'payment_exceptions_o')).toMatchObject({
-    [openOf('amount_mismatch')]: 0,
+    [openOf('underpaid')]: 0,
     [openOf('already_paid')]: 0,
     [OLDEST]: 0,
   });
@@ -38,7 +38,7 @@ test('exceptions open by reason and the age of the oldest are those of the datab
   );
   for (const instance of [service, other]) {
     const series = await seriesOf(instance, 'payment_exceptions_o');
-    expect(series).toMatchObject({ [openOf('amount_mismatch')]: 3, [openOf('already_paid')]: 0 });
+    expect(series).toMatchObject({ [openOf('underpaid')]: 3, [openOf('already_paid')]: 0 });
     expect(series[OLDEST]).toBeGreaterThanOrEqual(3600);
     expect(series[OLDEST]).toBeLessThan(3700);
   }
@@ -46,7 +46,7 @@ test('exceptions open by reason and the age of the oldest are those of the datab
   for (const id of [1, 2, 3])
     await service.call('POST', `/payments/exceptions/${id}/resolve`, { resolution: 'accepted' });
   expect(await seriesOf(other, 'payment_exceptions_o')).toMatchObject({
-    [openOf('amount_mismatch')]: 0,
+    [openOf('underpaid')]: 0,
     [OLDEST]: 0,
   });
 });
@@ -72,7 +72,7 @@ test('a database that is away: /metrics answers with the last figures, and witho
   const { id } = await service.placeOrder(productId, 1);
   await service.pay({ event_type: 'payment.succeeded', order_id: id, amount: 1 });
   const before = await seriesOf(service, 'payment_exceptions_o');
-  expect(before[openOf('amount_mismatch')]).toBe(1);
+  expect(before[openOf('underpaid')]).toBe(1);
 
   await proxy.refuse();
   const refused = await seriesOf(service, 'payment_exceptions_o');
@@ -96,9 +96,9 @@ test('a database that has fallen silent does not keep 20 scrapes waiting, and th
   const scrapes = await Promise.all(
     Array.from({ length: 20 }, () => seriesOf(service, 'payment_exceptions_o')),
   );
-  expect(scrapes.map((series) => series[openOf('amount_mismatch')])).toEqual(Array(20).fill(1));
-  // One reading for each of two statements, whoever asks. They still wait: the answer did not wait for their end.
+  expect(scrapes.map((series) => series[openOf('underpaid')])).toEqual(Array(20).fill(1));
+  // One reading for each of three statements, the backlog of deliveries among them, whoever asks. They still wait: the answer did not wait for their end.
   const { totalCount, idleCount } = service.own.pools.changes;
-  expect(totalCount - idleCount).toBe(2);
+  expect(totalCount - idleCount).toBe(3);
   await proxy.restore();
 });

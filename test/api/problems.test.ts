@@ -77,6 +77,7 @@ describe('X-Request-ID', () => {
       { type: 'product.created', request_id: 'r1' },
       { type: 'product.updated', request_id: 'r2' },
       { type: 'order.created', request_id: 'r3' },
+      { type: 'payment.recorded', request_id: 'r4' },
       { type: 'order.paid', request_id: 'r4' },
       { type: 'order.canceled', request_id: 'r5' },
     ]);

@@ -56,23 +56,26 @@ describe('a refund that comes before its payment', () => {
       });
       expect((await service.call('GET', `/orders/${id}`)).body).toMatchObject({
         status: 'PENDING',
-        version: 1,
+        version: 2,
+        amount_refunded: 40,
       });
 
       expect((await payment(id)).body).toEqual({ status: 'processed', order_id: id, new_status: 'CANCELED' });
       const { body: order } = await service.call('GET', `/orders/${id}`);
-      expect(order).toMatchObject({ status: 'CANCELED', version: 2 });
+      expect(order).toMatchObject({ status: 'CANCELED', version: 3 });
       expect(order).not.toHaveProperty('refund_due');
       expect(await orderEvents(id)).toEqual([
         { type: 'order.created', version: 1 },
-        { type: 'order.paid', version: 2 },
-        { type: 'order.canceled', version: 2 },
+        { type: 'payment.recorded', version: 2 },
+        { type: 'payment.recorded', version: 3 },
+        { type: 'order.paid', version: 3 },
+        { type: 'order.canceled', version: 3 },
       ]);
       expect((await service.call('GET', `/products/${product_id}`)).body).toMatchObject({
         stock: 10,
         reserved: 0,
       });
-      expect(await exceptionsOf(id)).toMatchObject([{ status: 'RESOLVED', resolution: 'refunded' }]);
+      expect(await exceptionsOf(id)).toMatchObject([{ status: 'RESOLVED', resolution: 'settled' }]);
       const resolved = await service.database.query(
         `select 1 from events where type = 'payment.review_resolved' and payload->'exception'->>'order_id' = $1`,
         [String(id)],
@@ -82,24 +85,26 @@ describe('a refund that comes before its payment', () => {
     },
   );
 
-  test('in part does not cancel: the payment pays, and the review stays open', async () => {
+  test('in part leaves the order underpaid when its payment comes, and paid when the rest comes', async () => {
     const { id } = await pendingOrder();
     await refund(id, { amount: 5 });
+    expect((await payment(id, { amount: 40 })).body).toMatchObject({ status: 'review', reason: 'underpaid' });
     expect((await payment(id)).body).toEqual({ status: 'processed', order_id: id, new_status: 'PAID' });
     expect(await exceptionsOf(id)).toMatchObject([
-      { reason: 'partial_refund', status: 'OPEN', amount: '5.00' },
+      { reason: 'refund_before_payment', resolution: 'settled', amount: '5.00' },
+      { reason: 'underpaid', resolution: 'settled', amount: '40.00' },
     ]);
   });
 
-  test('is not used by a payment of a wrong amount', async () => {
+  test('of more than its payment stays a review when the payment cancels the order', async () => {
     const { id } = await pendingOrder();
     await refund(id);
-    expect((await payment(id, { amount: 39 })).body).toMatchObject({
-      status: 'review',
-      reason: 'amount_mismatch',
-    });
-    expect((await exceptionsOf(id)).map(({ status }) => status)).toEqual(['OPEN', 'OPEN']);
-    expect((await payment(id, { amount: 40 })).body).toMatchObject({ new_status: 'CANCELED' });
+    expect((await payment(id, { amount: 39 })).body).toMatchObject({ new_status: 'CANCELED' });
+    expect(await exceptionsOf(id)).toMatchObject([{ reason: 'refund_before_payment', status: 'OPEN' }]);
+    expect((await payment(id, { amount: 1 })).body).toMatchObject({ status: 'processed' });
+    expect(await exceptionsOf(id)).toMatchObject([
+      { reason: 'refund_before_payment', resolution: 'settled' },
+    ]);
   });
 });
 
@@ -112,10 +117,10 @@ describe('whatever the order of arrival, each event has one effect at most', () 
   const END: Record<string, string> = {
     'payment.succeeded payment.failed payment.refunded': 'processed ignored processed CANCELED',
     'payment.succeeded payment.refunded payment.failed': 'processed processed ignored CANCELED',
-    'payment.failed payment.succeeded payment.refunded': 'processed review review CANCELED',
-    'payment.failed payment.refunded payment.succeeded': 'processed review review CANCELED',
+    'payment.failed payment.succeeded payment.refunded': 'processed review processed CANCELED',
+    'payment.failed payment.refunded payment.succeeded': 'processed review processed CANCELED',
     'payment.refunded payment.succeeded payment.failed': 'review processed ignored CANCELED',
-    'payment.refunded payment.failed payment.succeeded': 'review processed review CANCELED',
+    'payment.refunded payment.failed payment.succeeded': 'review processed processed CANCELED',
   };
 
   test.each(orders)('%s, %s, %s', async (...types) => {

@@ -61,13 +61,58 @@ describe('event_id in the signed body is the identity', () => {
     );
   });
 
-  test('it is known for another order, too: the first one is named and the other one is not touched', async () => {
-    const [first, second] = [await pendingOrder(), await pendingOrder()];
+  test.each([
+    ['another order', { order_id: true }],
+    ['another amount', { amount: 12.5 }],
+    ['another currency', { currency: 'JPY' }],
+  ])(
+    'a known event that says %s is a review of the first order, once; its body is kept, nothing else changes',
+    async (_what, change) => {
+      const [first, second] = [await pendingOrder(), await pendingOrder()];
+      const event = {
+        event_type: 'payment.succeeded',
+        event_id: `evt_${first}`,
+        order_id: first,
+        currency: 'USD',
+      };
+      await service.pay(event);
+      const other = { ...event, ...change, ...('order_id' in change ? { order_id: second } : {}) };
+      const { status, body } = await service.pay(other);
+      expect([status, body]).toMatchObject([
+        200,
+        { status: 'review', reason: 'event_changed', order_id: first },
+      ]);
+      expect((await service.pay(other)).body).toEqual({
+        status: 'already_processed',
+        order_id: other.order_id,
+        outcome: 'review',
+      });
+      expect((await service.pay(event)).body).toEqual(known(first));
+      expect([await versionOf(first), await versionOf(second)]).toEqual([2, 1]);
+      const exceptions = await service.call('GET', `/payments/exceptions?order_id=${first}`);
+      expect(exceptions.body).toMatchObject([{ reason: 'event_changed', status: 'OPEN' }]);
+      const kept = await service.call('GET', `/webhooks/inbox/${exceptions.body[0].payment_event_id}`);
+      expect(JSON.parse(kept.body.raw_body)).toEqual(other);
+    },
+  );
+
+  test('a known event that names an unknown order is a review of the first, too', async () => {
+    const first = await pendingOrder();
     const event = { event_type: 'payment.succeeded', event_id: `evt_${first}` };
     await service.pay({ ...event, order_id: first });
-    expect((await service.pay({ ...event, order_id: second })).body).toEqual(known(first));
-    expect((await service.pay({ ...event, order_id: 999_999 })).body).toEqual(known(first));
-    expect(await versionOf(second)).toBe(1);
+    expect((await service.pay({ ...event, order_id: 999_999 })).body).toMatchObject({
+      status: 'review',
+      reason: 'event_changed',
+      order_id: first,
+    });
+  });
+
+  test('the same id in another type of event is another event', async () => {
+    const id = await pendingOrder();
+    await service.pay({ event_type: 'payment.succeeded', order_id: id, event_id: `evt_${id}` });
+    expect(
+      (await service.pay({ event_type: 'payment.refunded', order_id: id, event_id: `evt_${id}` })).body,
+    ).toEqual({ status: 'processed', order_id: id, new_status: 'CANCELED' });
   });
 });
 
@@ -160,7 +205,7 @@ describe('an unknown order is 404 and the event is not consumed', () => {
 describe('an event that was ignored or reviewed is known, too, with what became of it', () => {
   test('ignored', async () => {
     const id = await pendingOrder();
-    const event = { event_type: 'payment.disputed', order_id: id, event_id: `evt_${id}` };
+    const event = { event_type: 'payment.pending', order_id: id, event_id: `evt_${id}` };
     expect((await service.pay(event)).body.status).toBe('ignored');
     expect((await service.pay(event)).body).toEqual(known(id, 'ignored'));
   });

@@ -78,9 +78,9 @@ describe('a payment that came before its order', () => {
   test('becomes a review when its amount is not the total of the order that came', async () => {
     const { id, orderId } = await earlyPayment({ amount: 9.99 });
     await service.placeOrder(productId, 1);
-    expect((await replay(service, id)).body).toMatchObject({ status: 'review', reason: 'amount_mismatch' });
+    expect((await replay(service, id)).body).toMatchObject({ status: 'review', reason: 'underpaid' });
     const { body } = await service.call('GET', `/payments/exceptions?order_id=${orderId}`);
-    expect(body).toMatchObject([{ reason: 'amount_mismatch', amount: 9.99, payment_event_id: id }]);
+    expect(body).toMatchObject([{ reason: 'underpaid', amount: 9.99, payment_event_id: id }]);
   });
 
   test('of Standard Webhooks keeps webhook-id as its identity', async () => {

@@ -59,7 +59,13 @@ test('one event id in 30 events of 3 orders: exactly 1 order is paid', async () 
   const answers = await together(30, (delivery) =>
     service.pay({ event_type: 'payment.succeeded', order_id: orders[delivery % 3]?.id, event_id: 'evt-5' }),
   );
-  expect(statusesOf(answers)).toEqual([...Array<string>(29).fill('already_processed'), 'processed']);
+  expect(statusesOf(answers)).toEqual([
+    ...Array<string>(27).fill('already_processed'),
+    'processed',
+    // The first one for each other order says something else than the event that is known.
+    'review',
+    'review',
+  ]);
   const { body } = await service.call('GET', '/orders?status=PAID');
   expect(body).toHaveLength(1);
   await expectStockAddsUp(service.database);
@@ -84,13 +90,13 @@ test('200 orders, each paid by PUT and by 3 equal webhooks at once: one PAID and
       // are seen at any speed of the machine.
       const ahead = round === 0 ? [await served.shift()?.()] : [];
       const answers = [...ahead, ...(await Promise.all(served.map((call) => call())))] as Answer[];
-      // Whoever comes second finds it paid: the staff is refused, or the webhook becomes a review.
+      // Whoever comes second finds it paid: the staff is refused, or the webhook is the payment that the staff spoke of.
       const outcome = answers
         .map(({ status, body }) => (status === 200 ? (body.outcome ?? body.status) : body.code) as string)
         .toSorted()
         .join();
       expect([
-        'PAID,review,review,review',
+        'PAID,processed,processed,processed',
         'invalid_status_transition,processed,processed,processed',
       ]).toContain(outcome);
       outcomes.add(outcome);
@@ -116,10 +122,10 @@ const permutations = types.flatMap((first) =>
 const serialOutcomes = new Map([
   ['succeeded,failed,refunded', { succeeded: 'processed', failed: 'ignored', refunded: 'processed' }],
   ['succeeded,refunded,failed', { succeeded: 'processed', failed: 'ignored', refunded: 'processed' }],
-  ['failed,succeeded,refunded', { succeeded: 'review', failed: 'processed', refunded: 'review' }],
-  ['failed,refunded,succeeded', { succeeded: 'review', failed: 'processed', refunded: 'review' }],
+  ['failed,succeeded,refunded', { succeeded: 'review', failed: 'processed', refunded: 'processed' }],
+  ['failed,refunded,succeeded', { succeeded: 'processed', failed: 'processed', refunded: 'review' }],
   ['refunded,succeeded,failed', { succeeded: 'processed', failed: 'ignored', refunded: 'review' }],
-  ['refunded,failed,succeeded', { succeeded: 'review', failed: 'processed', refunded: 'review' }],
+  ['refunded,failed,succeeded', { succeeded: 'processed', failed: 'processed', refunded: 'review' }],
 ]);
 
 async function deliver(service: TestService, order: { id: number; total: number }, type: string) {

@@ -6,6 +6,7 @@ import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { migrateDatabase } from '../../src/db/connect.ts';
 import { openForMigrations } from '../../src/db/database.ts';
 import { migrationsDir } from '../../src/db/paths.ts';
+import { auditPayments } from '../../src/payments/payment-audit.repository.ts';
 import { StartupError } from '../../src/lib/startup-error.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -166,4 +167,131 @@ test('what was refused and what was applied become one table: ids stay, a failur
       body_bytes: 9000,
     },
   ]);
+});
+
+/** An order of 100 as the version before the ledger of money left it, with its events as `type outcome amount`. */
+interface OldOrder {
+  status: string;
+  events?: string[];
+  byHand?: true;
+  refundDue?: true;
+  /** The exceptions, as `reason status`, of the last events. */
+  exceptions?: string[];
+  /** What becomes of it: paid, refunded, accepted, refund due, open exceptions. */
+  becomes: [paid: number, refunded: number, accepted: number, due: boolean, open: string[]];
+}
+
+const OLD_ORDERS: OldOrder[] = [
+  { status: 'PENDING', becomes: [0, 0, 0, false, []] },
+  { status: 'PAID', events: ['succeeded processed null'], becomes: [100, 0, 0, false, []] },
+  { status: 'PAID', byHand: true, becomes: [0, 0, 0, false, []] },
+  // "Send it back", although it was the only payment.
+  {
+    status: 'PAID',
+    byHand: true,
+    events: ['succeeded review 100'],
+    exceptions: ['already_paid OPEN'],
+    becomes: [100, 0, 0, false, []],
+  },
+  {
+    status: 'PAID',
+    events: ['succeeded processed 100', 'succeeded review 100'],
+    exceptions: ['already_paid OPEN'],
+    becomes: [200, 0, 0, false, ['already_paid']],
+  },
+  {
+    status: 'PAID',
+    events: ['succeeded processed 100', 'succeeded review 100'],
+    exceptions: ['already_paid RESOLVED'],
+    becomes: [200, 0, 100, false, []],
+  },
+  {
+    status: 'PENDING',
+    events: ['succeeded review 60'],
+    exceptions: ['amount_mismatch OPEN'],
+    becomes: [60, 0, 0, false, ['underpaid']],
+  },
+  {
+    status: 'PENDING',
+    events: ['succeeded review 160'],
+    exceptions: ['amount_mismatch OPEN'],
+    becomes: [160, 0, 0, false, ['overpaid']],
+  },
+  {
+    status: 'CANCELED',
+    events: ['succeeded processed 100'],
+    refundDue: true,
+    becomes: [100, 0, 0, true, []],
+  },
+  // The refund was due, and came: a review for ever.
+  {
+    status: 'CANCELED',
+    events: ['succeeded processed 100', 'refunded review 100'],
+    exceptions: ['order_canceled OPEN'],
+    refundDue: true,
+    becomes: [100, 100, 0, false, []],
+  },
+  {
+    status: 'CANCELED',
+    events: ['refunded review null', 'succeeded processed null'],
+    becomes: [100, 100, 0, false, []],
+  },
+  {
+    status: 'CANCELED',
+    events: ['failed processed null', 'failed ignored 100'],
+    becomes: [0, 0, 0, false, []],
+  },
+];
+
+async function insertOld(id: number, order: OldOrder): Promise<void> {
+  const { status, events = [], byHand, refundDue = false, exceptions = [] } = order;
+  await database.query('insert into orders (id, status, total, refund_due) values ($1, $2, 100, $3)', [
+    id,
+    status,
+    refundDue,
+  ]);
+  if (byHand === true) {
+    await database.query(
+      `insert into order_steps (order_id, version, position, from_status, to_status, cause, refund_due, actor)
+       values ($1, 2, 0, 'PENDING', 'PAID', 'request', false, 'ada')`,
+      [id],
+    );
+  }
+  for (const [n, text] of events.entries()) {
+    const [type = '', outcome, amount] = text.split(' ');
+    const [row] = await database.query<{ id: string }>(
+      `insert into inbound_deliveries (identity, event_type, order_id, scheme, outcome, amount, raw_body, actor)
+       values ($1, $2, $3, 'standard-webhooks', $4, $5, '{}', 'payment-provider') returning id`,
+      [`event:${id}-${n}`, `payment.${type}`, id, outcome, amount === 'null' ? null : amount],
+    );
+    const [reason, state] = exceptions[n - events.length + exceptions.length]?.split(' ') ?? [];
+    if (reason === undefined) continue;
+    await database.query(
+      `insert into payment_exceptions (payment_event_id, order_id, reason, detail, amount, status, resolution)
+       values ($1, $2, $3, '', $4, $5, case $5 when 'RESOLVED' then 'other' end)`,
+      [row?.id, id, reason, amount === 'null' ? null : amount, state],
+    );
+  }
+}
+
+test('events of before become the ledger of money: sums, due refunds and exceptions are what the new rules say', async () => {
+  await migrateToBefore('0015');
+  for (const [n, order] of OLD_ORDERS.entries()) await insertOld(n + 1, order);
+  expect((await migrateDatabase(options())).migrated).toContain('0015_keep_a_ledger_of_money');
+  const found = await database.query<{ row: OldOrder['becomes'] }>(`
+    select json_build_array(amount_paid, amount_refunded, accepted_difference, refund_due, array(
+             select reason from payment_exceptions e where e.order_id = o.id and e.status = 'OPEN' order by id)) as row
+      from orders o order by id`);
+  expect(found.map(({ row }) => row)).toEqual(OLD_ORDERS.map(({ becomes }) => becomes));
+  const ledger = await database.query<{ line: string }>(`
+    select concat_ws(' ', kind, amount, paid_after, refunded_after, provider, payment_event_id is not null) as line
+      from payments where order_id = 10 order by id`);
+  expect(ledger.map(({ line }) => line)).toEqual([
+    'captured 100.00 100.00 0.00 generic t',
+    'refunded 100.00 100.00 100.00 generic t',
+  ]);
+  const db = openForMigrations(options());
+  const audit = await auditPayments(db, 100);
+  await db.destroy();
+  expect(audit.drifts).toEqual([]);
 });

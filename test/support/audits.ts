@@ -14,3 +14,10 @@ export async function expectNoDrift(service: TestService): Promise<void> {
   expect(status).toBe(200);
   expect(body).toMatchObject({ drift_units: 0, drifting_products: 0, drifts: [] });
 }
+
+/** What the audit of payments says when every difference is told or accepted. */
+export async function expectMoneyAddsUp(service: TestService): Promise<void> {
+  const { status, body } = await service.call('GET', '/payments/audit');
+  expect(status).toBe(200);
+  expect(body).toMatchObject({ drift_cents: 0, drifting_orders: 0, drifts: [] });
+}

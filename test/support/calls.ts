@@ -21,6 +21,8 @@ export interface TestServiceOptions {
   orderTtlMinutes?: number;
   outbound?: Partial<OutboundSettings>;
   streamLimits?: Dependencies['streamLimits'];
+  currency?: string;
+  paymentFailed?: 'cancel' | 'keep';
   /** Settings of the app, instead of those of a test. */
   config?: Partial<AppOptions['config']>;
   limits?: AppOptions['limits'];

@@ -55,7 +55,8 @@ const WRONG_EVENTS = `
   select o.id, o.status, o.version, e.types
     from orders o
     cross join lateral (
-      select string_agg(type, ',' order by id) as types, max(aggregate_version) as version
+      select string_agg(type, ',' order by id) filter (where type like 'order.%') as types,
+             max(aggregate_version) as version
         from events where aggregate_type = 'order' and aggregate_id = o.id
     ) e
    where e.version is distinct from o.version

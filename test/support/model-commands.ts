@@ -3,7 +3,6 @@ import { expect } from 'vitest';
 
 import { letTimePass, sweep } from './expiry.ts';
 import {
-  applyEvent,
   type EventType,
   expectAgreement,
   expire,
@@ -16,13 +15,8 @@ import {
   type Step,
   stockOf,
 } from './model.ts';
-import type { Answer, TestService } from './service.ts';
-
-export interface Real {
-  service: TestService;
-  /** Keeps the names of one run apart from those of the others, which share the database. */
-  run: number;
-}
+import { deliver, type Delivery, expectKnown, type Real } from './model-deliveries.ts';
+import type { Answer } from './service.ts';
 
 /** A command as fast-check wants it: told by its name, and held against the database after every run of it. */
 class Command implements fc.AsyncCommand<Model, Real> {
@@ -136,15 +130,20 @@ function acceptOrder(model: Model, items: Items, { status, body, headers }: Answ
     product.version += 1;
   }
   const order = { id: body.id, status: 'PENDING', items, cents, version: 1 } as const;
-  model.orders.push({ ...order, refundDue: false, refundKept: false, overdue: false });
+  model.orders.push({ ...order, came: 0, went: 0, byHand: false, overdue: false });
 }
 
-async function changeStatus(order: ModelOrder, { service }: Real, to: Step, byDelete: boolean) {
+async function changeStatus(
+  model: Model,
+  order: ModelOrder,
+  { service }: Real,
+  { to, byDelete }: { to: Step; byDelete: boolean },
+) {
   const url = `/orders/${order.id}`;
   const answer = await (byDelete ? service.call('DELETE', url) : service.call('PUT', url, { status: to }));
   if (isOverdue(order)) expire([order]);
   const detail = `Invalid status transition from ${order.status} to ${to}`;
-  if (moveByHand(order, to)) {
+  if (moveByHand(model, order, to)) {
     expect(answer.status).toBe(byDelete ? 204 : 200);
     if (!byDelete) expect(answer.body.status).toBe(order.status);
   } else {
@@ -162,34 +161,6 @@ async function sweepAll(model: Model, { service }: Real): Promise<void> {
   const overdue = model.orders.filter(isOverdue);
   expire(overdue);
   expect(await sweep(service)).toBe(overdue.length);
-}
-
-interface Delivery {
-  type: EventType;
-  amount: 'whole' | 'none' | 'wrong';
-  eventId: number;
-}
-
-async function deliver(model: Model, { service, run }: Real, order: ModelOrder, delivery: Delivery) {
-  const { type, amount, eventId } = delivery;
-  const cents = { whole: order.cents, none: undefined, wrong: order.cents + 1 }[amount];
-  const event = {
-    event_type: `payment.${type}`,
-    order_id: order.id,
-    event_id: `run-${run}-${eventId}`,
-    ...(cents === undefined ? {} : { amount: cents / 100 }),
-  };
-  const known = model.events.get(eventId);
-  if (known !== undefined) return expectKnown(known, await service.pay(event));
-  const applied = applyEvent(model, order, type, cents);
-  const { status, body } = await service.pay(event);
-  expect(status).toBe(200);
-  expect(body).toMatchObject({ ...applied, order_id: order.id });
-  model.events.set(eventId, { orderId: order.id, outcome: applied.status, event });
-}
-
-function expectKnown({ orderId, outcome }: { orderId: number; outcome: string }, { status, body }: Answer) {
-  expect([status, body]).toEqual([200, { status: 'already_processed', order_id: orderId, outcome }]);
 }
 
 async function repeatEvent(model: Model, { service }: Real, index: number): Promise<void> {
@@ -246,14 +217,15 @@ const orders = fc.tuple(fc.array(fc.tuple(indexes, quantities), { minLength: 1, 
     }),
 );
 
-const steps = fc
-  .tuple(indexes, fc.constantFrom<Step>('PAID', 'SHIPPED', 'CANCELED'), fc.boolean())
-  .map(
-    ([index, to, byDelete]) =>
-      new Command(`move order ${index} to ${to}${byDelete ? ' (DELETE)' : ''}`, 'orders', (model, real) =>
-        changeStatus(pick(model.orders, index), real, to, byDelete && to === 'CANCELED'),
-      ),
-  );
+const steps = fc.tuple(indexes, fc.constantFrom<Step>('PAID', 'SHIPPED', 'CANCELED'), fc.boolean()).map(
+  ([index, to, byDelete]) =>
+    new Command(`move order ${index} to ${to}${byDelete ? ' (DELETE)' : ''}`, 'orders', (model, real) =>
+      changeStatus(model, pick(model.orders, index), real, {
+        to,
+        byDelete: byDelete && to === 'CANCELED',
+      }),
+    ),
+);
 
 const passings = indexes.map(
   (index) =>

@@ -24,8 +24,8 @@ export interface Story {
 /** Tells what becomes of an order when these events come one after the other, each of them once. */
 export function tell(totalCents: number, events: readonly StoryEvent[]): Story {
   const story: Story = { status: 'PENDING', outcomes: {}, exceptions: [], steps: ['order.created'] };
-  /** The refund that waits for its payment. */
-  let early: string | undefined;
+  /** What is in the till for this order; below 0 when more went back than came. */
+  let till = 0;
 
   const move = (status: Story['status']) => {
     story.status = status;
@@ -40,41 +40,44 @@ export function tell(totalCents: number, events: readonly StoryEvent[]): Story {
   };
 
   for (const event of events) {
-    const inFull = event.cents === undefined || event.cents === totalCents;
     if (event.kind === 'ship') {
       const can = story.status === 'PAID';
       if (can) move('SHIPPED');
       story.outcomes[event.name] = can ? 'shipped' : 'not possible';
     } else if (event.kind === 'failed') {
-      // Only who waits for a payment can be told that there is none.
+      // Only an order that waits for its payment can be told that there is none.
       if (story.status === 'PENDING') {
         move('CANCELED');
         done(event);
       } else story.outcomes[event.name] = 'ignored';
     } else if (event.kind === 'succeeded') {
-      // Money comes in. It buys the order, or it buys nothing.
-      if (story.status === 'CANCELED') review(event, 'order_canceled');
-      else if (story.status !== 'PENDING') review(event, 'already_paid');
-      else if (!inFull) review(event, 'amount_mismatch');
-      else {
+      const rest = totalCents - Math.max(0, till);
+      till += event.cents ?? (rest > 0 ? rest : totalCents);
+      if (story.status === 'CANCELED' && till !== 0) review(event, 'order_canceled');
+      else if (story.status === 'PENDING' && till > 0 && till < totalCents) review(event, 'underpaid');
+      else if (story.status === 'PENDING') {
         move('PAID');
-        if (early !== undefined) {
-          move('CANCELED');
-          story.exceptions = story.exceptions.map((told) =>
-            told.startsWith(`${early} `) ? `${told} settled` : told,
-          );
-        }
-        done(event);
-      }
-    } else if (story.status === 'SHIPPED') review(event, 'order_shipped');
-    else if (story.status === 'CANCELED') review(event, 'order_canceled');
-    else if (!inFull) review(event, 'partial_refund');
-    else if (story.status === 'PENDING') {
-      early = event.name;
-      review(event, 'refund_before_payment');
+        // As much went back before.
+        if (till <= 0) move('CANCELED');
+        if (till > totalCents) review(event, 'overpaid');
+        else done(event);
+      } else if (till > totalCents) review(event, 'already_paid');
+      else done(event);
     } else {
-      move('CANCELED');
-      done(event);
+      till -= event.cents ?? (till > 0 ? till : totalCents);
+      if (story.status === 'SHIPPED' && till < totalCents) review(event, 'order_shipped');
+      else if (story.status === 'PENDING' && till < 0) review(event, 'refund_before_payment');
+      else if (story.status === 'CANCELED' && till < 0) review(event, 'refund_exceeds_payments');
+      else if (story.status === 'PAID' && till < totalCents && till > 0) review(event, 'partial_refund');
+      else if (story.status === 'PAID' && till <= 0) {
+        move('CANCELED');
+        if (till < 0) review(event, 'refund_exceeds_payments');
+        else done(event);
+      } else done(event);
+    }
+    const due = story.status === 'PAID' || story.status === 'SHIPPED' ? totalCents : 0;
+    if (till === due) {
+      story.exceptions = story.exceptions.map((told) => `${told.replace(' settled', '')} settled`);
     }
   }
   return { ...story, exceptions: story.exceptions.toSorted() };

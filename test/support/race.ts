@@ -63,7 +63,7 @@ export function expectOnlyLateRefusals(failures: readonly string[], refusals: re
 export async function eventsOf(service: TestService, orderId: number): Promise<string[]> {
   const rows = await service.database.query<{ type: string; aggregate_version: string }>(
     `select type, aggregate_version from events
-      where aggregate_type = 'order' and aggregate_id = $1 order by id`,
+      where aggregate_type = 'order' and aggregate_id = $1 and type like 'order.%' order by id`,
     [orderId],
   );
   return rows.map(({ type, aggregate_version }) => `${type} ${aggregate_version}`);

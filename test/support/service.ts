@@ -76,7 +76,11 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
     database: own,
     clock: options.clock ?? systemClock,
     metrics: createMetrics(),
-    orderTtlMinutes: options.orderTtlMinutes ?? 0,
+    shop: {
+      orderTtlMinutes: options.orderTtlMinutes ?? 0,
+      currency: options.currency ?? 'USD',
+      paymentFailed: options.paymentFailed ?? 'cancel',
+    },
     outbound: {
       rules: { insecure: true },
       secretsKeys: [Buffer.alloc(32, 1)],

@@ -26,7 +26,7 @@ export const PaymentWebhookBody = Type.Object(
   {
     event_type: {
       ...text(1, 100, { 'x-text': 'exact' }),
-      description: 'payment.succeeded, payment.failed or payment.refunded',
+      description: 'payment.succeeded, payment.failed, payment.refunded or payment.disputed',
     },
     order_id: Type.Optional({ ...Id, description: 'Required in events of these types' }),
     event_id: Type.Optional({
@@ -34,6 +34,10 @@ export const PaymentWebhookBody = Type.Object(
       description: 'What makes a repeated delivery the same event; null is as good as none',
     }),
     amount: Type.Optional(AmountInput),
+    currency: Type.Optional({
+      ...text(1, 100, { 'x-text': 'exact' }),
+      description: 'ISO 4217; money in another currency than the shop’s is a review. Null is as good as none',
+    }),
     payment_method: Type.Optional(
       nullableText(100, { description: 'Only recorded: a value of another kind is left out, not refused' }),
     ),
@@ -141,10 +145,11 @@ function parsePayment(rawBody: Buffer): unknown {
  * event_id of null, which identifies nothing. The raw body keeps them.
  */
 function withoutUnrecorded(members: Record<string, unknown>): Record<string, unknown> {
-  const { event_id, payment_method, ...rest } = members;
+  const { event_id, currency, payment_method, ...rest } = members;
   return {
     ...rest,
     ...(event_id === undefined || event_id === null ? {} : { event_id }),
+    ...(currency === undefined || currency === null ? {} : { currency }),
     ...(isText(payment_method, 100) ? { payment_method } : {}),
   };
 }
@@ -166,7 +171,7 @@ function toPaymentEvent(
   { rawBody, scheme, webhookId, unsignedEventId }: SignedMessage,
 ): PaymentEvent {
   // Held against the schema by the caller.
-  const { event_type, order_id, event_id, amount, payment_method } = body as Static<
+  const { event_type, order_id, event_id, amount, currency, payment_method } = body as Static<
     typeof PaymentWebhookBody
   >;
   return {
@@ -175,7 +180,7 @@ function toPaymentEvent(
     type: event_type,
     orderId: order_id ?? null,
     amountCents: amount === undefined ? undefined : toCents(amount),
-    currency: undefined,
+    currency: currency?.toUpperCase(),
     paymentMethod: payment_method ?? undefined,
     unsignedEventId,
     scheme,

@@ -11,7 +11,7 @@ import {
   type Transition,
   writeTransitions,
 } from '../order-transition.tx.ts';
-import type { Order } from '../order.ts';
+import type { LockedOrder, Order } from '../order.ts';
 import * as overdue from './overdue.repository.ts';
 
 /*
@@ -46,16 +46,16 @@ const ROOM_MAX = 400;
 export type LockWait = 'wait' | 'skip';
 
 /** The expiry of an overdue order that this transaction has locked. */
-export function expiryOf(order: Order, requestId: string | null = null): Transition {
+export function expiryOf(order: LockedOrder, requestId: string | null = null): Transition {
   return { order, steps: ['expire'], cause: 'expired', caller: { actor: 'system', requestId } };
 }
 
 /** Expires a locked order if it is overdue. @returns the order as it is then, or undefined when it is not */
 export async function expireIfOverdue(
   tx: Tx,
-  order: Order,
+  order: LockedOrder,
   { requestId }: Caller,
-): Promise<Order | undefined> {
+): Promise<LockedOrder | undefined> {
   const expiries = await overdue.findExpiries(tx, [order]);
   if (expiries.get(order.id) !== 'overdue') return undefined;
   const [expired] = await applyTransitions(tx, [expiryOf(order, requestId)]);
@@ -125,7 +125,7 @@ export async function releaseHolds(
   return { ...released, left: productsLeft };
 }
 
-async function expireAll(tx: Tx, orders: readonly Order[]): Promise<number> {
+async function expireAll(tx: Tx, orders: readonly LockedOrder[]): Promise<number> {
   await applyTransitions(
     tx,
     orders.map((order) => expiryOf(order)),
@@ -133,7 +133,7 @@ async function expireAll(tx: Tx, orders: readonly Order[]): Promise<number> {
   return orders.length;
 }
 
-async function expireFree(tx: Tx, orders: readonly Order[]): Promise<number> {
+async function expireFree(tx: Tx, orders: readonly LockedOrder[]): Promise<number> {
   const released = await releaseFree(tx, orders, []);
   await writeReleased(tx, released);
   return released.expiries.length;
@@ -142,9 +142,9 @@ async function expireFree(tx: Tx, orders: readonly Order[]): Promise<number> {
 /** Releases those of the orders whose products are all free, and waits for none. The others are left. */
 async function releaseFree(
   tx: Tx,
-  orders: readonly Order[],
+  orders: readonly LockedOrder[],
   lockedIds: readonly number[],
-): Promise<Released & { left: Order[] }> {
+): Promise<Released & { left: LockedOrder[] }> {
   const book = await lockFreeStock(tx, [...new Set([...lockedIds, ...productsOf(orders)])]);
   const isFree = ({ items }: Order) => items.every(({ product_id }) => book.has(product_id));
   const expiries = orders.filter(isFree).map((order) => planTransition(expiryOf(order)));

@@ -3,8 +3,8 @@ import { type RawBuilder, sql } from 'kysely';
 import { plainArray } from '../../db/pg-array.ts';
 import type { Db, Tx } from '../../db/types.ts';
 import type { LockedProduct } from '../../inventory/stock.repository.ts';
-import { orderColumns, orderItems, type OrderRow, rowToOrder } from '../order.repository.ts';
-import type { Order } from '../order.ts';
+import { lockedColumns, type LockedRow, orderItems, rowToLocked } from '../order.repository.ts';
+import type { LockedOrder, Order } from '../order.ts';
 
 /*
  * Which orders are overdue: unpaid, and past their time.
@@ -26,10 +26,10 @@ const overdue = sql<boolean>`(orders.status = 'PENDING' and orders.expires_at <=
  * payment, a buyer in need of the stock. It never waits, so neither the number of sweeps nor the order of these locks
  * matters.
  */
-export async function claimOverdue(tx: Tx, limit: number): Promise<Order[]> {
+export async function claimOverdue(tx: Tx, limit: number): Promise<LockedOrder[]> {
   const rows = await tx
     .selectFrom('orders')
-    .select(orderColumns)
+    .select(lockedColumns)
     .select(orderItems.as('items'))
     .where(overdue)
     .orderBy('expires_at')
@@ -38,7 +38,7 @@ export async function claimOverdue(tx: Tx, limit: number): Promise<Order[]> {
     .forUpdate()
     .skipLocked()
     .execute();
-  return rows.map(rowToOrder);
+  return rows.map(rowToLocked);
 }
 
 /** For how many seconds the longest overdue order has been so; undefined when none is. */
@@ -72,10 +72,10 @@ function overdueHolds(productIds: readonly number[], limit: number): RawBuilder<
      limit ${sql.lit(limit)}`;
 }
 
-const wholeOrder = sql`${sql.join(orderColumns.map((column) => sql.ref(column)))}, ${orderItems} as items`;
+const wholeOrder = sql`${sql.join(lockedColumns.map((column) => sql.ref(column)))}, ${orderItems} as items`;
 
 interface ClaimedHolds {
-  orders: Order[];
+  orders: LockedOrder[];
   /** Products of overdue orders that are left, because another transaction holds them or there are too many. */
   productsLeft: Set<number>;
 }
@@ -87,7 +87,7 @@ export async function claimHolds(
   limit: number,
 ): Promise<ClaimedHolds> {
   const lookAt = 2 * limit;
-  const { rows } = await sql<OrderRow & { id: number | null; found: number; productsLeft: number[] | null }>`
+  const { rows } = await sql<LockedRow & { id: number | null; found: number; productsLeft: number[] | null }>`
     with found as materialized (${overdueHolds(productIds, lookAt)}
     ), claimed as materialized (
       select ${wholeOrder} from orders
@@ -104,7 +104,7 @@ export async function claimHolds(
   `.execute(tx);
   const { found = 0, productsLeft = null } = rows[0] ?? {};
   return {
-    orders: rows.filter(({ id }) => id !== null).map(rowToOrder),
+    orders: rows.filter(({ id }) => id !== null).map(rowToLocked),
     // Beyond what was looked at, there may be any of them.
     productsLeft: new Set(found < lookAt ? (productsLeft ?? []) : productIds),
   };
@@ -114,14 +114,18 @@ export async function claimHolds(
  * Locks the overdue orders that hold one of the products, in the order of their ids, and waits for those that other
  * transactions hold. Only for a transaction that holds no product, as everywhere where orders are locked.
  */
-export async function lockHolds(tx: Tx, productIds: readonly number[], limit: number): Promise<Order[]> {
-  const { rows } = await sql<OrderRow>`
+export async function lockHolds(
+  tx: Tx,
+  productIds: readonly number[],
+  limit: number,
+): Promise<LockedOrder[]> {
+  const { rows } = await sql<LockedRow>`
     select ${wholeOrder} from orders
      where id = any(array(${overdueHolds(productIds, limit)})) and ${overdue}
      order by id
        for update of orders
   `.execute(tx);
-  return rows.map(rowToOrder);
+  return rows.map(rowToLocked);
 }
 
 /**

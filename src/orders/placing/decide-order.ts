@@ -75,7 +75,7 @@ export function previewOrder(
   order: NewOrder,
   accepted: AcceptedOrder,
   now: string,
-  expiresAt: string | null,
+  { currency, expiresAt }: { currency: string; expiresAt: string | null },
 ): OrderPreview {
   const items = accepted.lines.map(({ product, quantity }) => ({
     product_id: product.id,
@@ -87,6 +87,9 @@ export function previewOrder(
     status: 'PENDING',
     items,
     total: centsToNumber(accepted.totalCents),
+    currency,
+    amount_paid: 0,
+    amount_refunded: 0,
     customer_email: order.customerEmail,
     version: 1,
     expires_at: expiresAt,

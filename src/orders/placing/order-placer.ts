@@ -8,7 +8,7 @@ import { runInHalves } from '../../lib/halving.ts';
 import { observeBatches, type TrafficMetrics } from '../../lib/metrics.ts';
 import type { OrderMetrics } from '../order.metrics.ts';
 import type { RoomMaker } from '../expiry/expiry.service.ts';
-import type { Order } from '../order.ts';
+import type { Order, OrderTerms } from '../order.ts';
 import {
   type HeldStock,
   isHeld,
@@ -55,11 +55,11 @@ export interface OrderPlacerDependencies {
   reads: Db;
   room: RoomMaker;
   metrics: OrderMetrics & TrafficMetrics;
-  ttlMinutes: number;
+  terms: OrderTerms;
 }
 
 export function createOrderPlacer(dependencies: OrderPlacerDependencies): OrderPlacer {
-  const { lane, reads, room, metrics, ttlMinutes } = dependencies;
+  const { lane, reads, room, metrics, terms } = dependencies;
   const batcher = createBatcher<Placement, Once<Order> | HeldStock>({
     work: (draw) => placeDrawn(draw),
     maxBatch: MAX_BATCH,
@@ -74,7 +74,7 @@ export function createOrderPlacer(dependencies: OrderPlacerDependencies): OrderP
     draw: () => readonly Placement[],
     skipLocked = false,
   ): Promise<PlacementResult[]> {
-    const work = (tx: Tx) => placeOrders(tx, draw(), { ttlMinutes, skipLocked });
+    const work = (tx: Tx) => placeOrders(tx, draw(), { terms, skipLocked });
     const { results, expired } = await inTransaction(lane, work, reads);
     if (expired > 0) metrics.ordersExpired.inc({ by: 'order' }, expired);
     return results;

@@ -96,7 +96,7 @@ function writing(placed: readonly PlacedOrder[], counters: readonly StockCounter
     }),
   );
   const keyed = placed.filter(({ key }) => key !== undefined);
-  // In the order of $1 to $21 below.
+  // In the order of $1 to $22 below.
   return CompiledQuery.raw(WRITE, [
     plainArray(orders.map((o) => o.id)),
     plainArray(orders.map((o) => decimal(o.total))),
@@ -121,6 +121,7 @@ function writing(placed: readonly PlacedOrder[], counters: readonly StockCounter
     textArray(keyed.map(({ order }) => JSON.stringify(order))),
     // What was answered is what is stored, in every row of it; also where now() is another at each statement.
     orders[0]?.created_at,
+    orders[0]?.currency,
   ]);
 }
 
@@ -133,8 +134,8 @@ function writing(placed: readonly PlacedOrder[], counters: readonly StockCounter
  */
 const WRITE = `
   with new_orders as (
-    insert into orders (id, total, customer_email, expires_at, created_at, updated_at)
-    select id, total, customer_email, $4::timestamptz, $21::timestamptz, $21::timestamptz
+    insert into orders (id, total, currency, customer_email, expires_at, created_at, updated_at)
+    select id, total, $22::text, customer_email, $4::timestamptz, $21::timestamptz, $21::timestamptz
       from unnest($1::bigint[], $2::numeric[], $3::text[]) with ordinality as o (id, total, customer_email, ordinal)
      order by ordinal
   ), lines as materialized (

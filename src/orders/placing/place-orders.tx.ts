@@ -10,7 +10,7 @@ import { decideOrder, type OrderLine, previewOrder } from './decide-order.ts';
 import { releaseHolds } from '../expiry/expire-orders.tx.ts';
 import { expiryTime } from '../order-state.ts';
 import { type PlannedTransition, writeTransitions } from '../order-transition.tx.ts';
-import type { NewOrder, Order } from '../order.ts';
+import type { NewOrder, Order, OrderTerms } from '../order.ts';
 import {
   type LockedForOrders,
   lockForOrders,
@@ -59,7 +59,7 @@ export interface PlacedBatch {
 export async function placeOrders(
   tx: Tx,
   placements: readonly Placement[],
-  { ttlMinutes, skipLocked = false }: { ttlMinutes: number; skipLocked?: boolean },
+  { terms, skipLocked = false }: { terms: OrderTerms; skipLocked?: boolean },
 ): Promise<PlacedBatch> {
   // Every caller that waited has given up.
   if (placements.length === 0) return { results: [], expired: 0 };
@@ -71,7 +71,7 @@ export async function placeOrders(
       tx,
       placements.flatMap(({ key }) => key ?? []),
     );
-    return new Batch(placements, { locked, busy, answers, ttlMinutes });
+    return new Batch(placements, { locked, busy, answers, terms });
   };
   let batch = await decide();
   const released = batch.short.size > 0 && (await releaseHolds(tx, batch.short, locked.book.ids()));
@@ -128,7 +128,7 @@ interface Given {
   busy: ReadonlySet<number>;
   /** Answers by key: those of earlier transactions, and those of this batch as it goes. */
   answers: Map<string, { fingerprint: Buffer; response: unknown }>;
-  ttlMinutes: number;
+  terms: OrderTerms;
 }
 
 /** A batch as it was decided: what its orders have taken, and what will be written. */
@@ -138,11 +138,12 @@ class Batch {
   /** Products of which there was too little for some order. */
   readonly short = new Set<number>();
   readonly #given: Given;
-  readonly #expiresAt: string | null;
+  readonly #terms: { currency: string; expiresAt: string | null };
 
   constructor(placements: readonly Placement[], given: Given) {
     this.#given = given;
-    this.#expiresAt = expiryTime(given.locked.now, given.ttlMinutes);
+    const { currency, ttlMinutes } = given.terms;
+    this.#terms = { currency, expiresAt: expiryTime(given.locked.now, ttlMinutes) };
     this.results = placements.map((placement, index) => this.#decide(placement, index));
   }
 
@@ -160,7 +161,7 @@ class Batch {
     }
     // One id was drawn for each placement.
     const id = locked.orderIds[index] as number;
-    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.#expiresAt) };
+    const placed: Order = { id, ...previewOrder(order, decision, locked.now, this.#terms) };
     this.placed.push({ order: placed, key, changes: reserve(locked.book, decision.lines, id, caller) });
     if (key !== undefined) answers.set(keyId(key), { fingerprint: key.fingerprint, response: placed });
     return { result: placed, replayed: false };
