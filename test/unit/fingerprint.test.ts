@@ -45,6 +45,15 @@ test('the method and the route are part of it, and cannot run into one another',
   expect(print({}, 'POST/', 'orders')).not.toBe(print({}, 'POST', '/orders'));
 });
 
+test('a command has the same fingerprint in every version: its key is kept for 24 hours, and an upgrade may come between', () => {
+  const command = { quantity: 1, product_id: 7, items: [{ b: 2, a: null }] };
+  expect(print(command)).toBe('80d45d77d21a16606d31305e5bb7ee3cdbb2d5d59bbd0f1e7b950dad59600103');
+});
+
+test('a list is no object with numbers for names', () => {
+  expect(print([1])).not.toBe(print({ 0: 1 }));
+});
+
 test('a fingerprint is 32 bytes', () => {
   expect(fingerprintOf('POST', '/orders', {})).toHaveLength(32);
 });
