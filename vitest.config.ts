@@ -30,7 +30,7 @@ const everything = 'test/{unit,api,races,faults,schema,drills,scripts}/**/*.test
  */
 const longFiles = [
   'test/schema/{feed-plans,movement-plans,payment-plans,plans}.test.ts',
-  'test/drills/{crash,locks,races,restart}.test.ts',
+  'test/drills/{crash,locks,outbox,races,restart}.test.ts',
   'test/faults/{backup,connections,database-network,database-server,embedded,embedded-roles,embedded-root}.test.ts',
   'test/faults/{output,pipeline-storm,reused-transaction-id,shares,silence,stop}.test.ts',
   'test/races/{ledger,model}.test.ts',

@@ -6,6 +6,7 @@ import { doubleWebhook } from './drill/double-webhook.ts';
 import type { Drill, DrillRun } from './drill/drill.ts';
 import { expiry } from './drill/expiry.ts';
 import { type DrillOptions, readDrillOptions } from './drill/options.ts';
+import { outbox } from './drill/outbox.ts';
 import { oversell } from './drill/oversell.ts';
 import { Progress } from './drill/progress.ts';
 import { describeReport, type Report, sentence, toReport } from './drill/report.ts';
@@ -25,6 +26,7 @@ const DRILLS = {
   expiry,
   crash,
   restart,
+  outbox,
 } as const satisfies Record<string, Drill>;
 
 type DrillName = keyof typeof DRILLS;

@@ -36,13 +36,14 @@ export class CrashSite {
     this.client = clientOf(service.url);
   }
 
-  static async open(run: DrillRun): Promise<CrashSite> {
+  /** @param settings of the service, besides its own folder and secret */
+  static async open(run: DrillRun, settings: Record<string, string> = {}): Promise<CrashSite> {
     const { opened, children } = run;
     const dataDir = await makeDataFolder(opened, 'drill');
     // The last start may have been killed before it could stop its PostgreSQL, so it is taken over and stopped.
     opened.add(async () => (await startEmbeddedPostgres({ dataDir })).stop());
     opened.add(() => children.stopAll());
-    const env = { DATA_DIR: dataDir, WEBHOOK_SECRET };
+    const env = { DATA_DIR: dataDir, WEBHOOK_SECRET, ...settings };
     return new CrashSite(run, env, await startService(children, env));
   }
 

@@ -24,7 +24,7 @@ const RECOVERY_MS = 60_000;
 const NOTHING_LOST = 'acknowledged ⊆ stored';
 const NOTHING_DOUBLED = 'one order per key';
 const ALL_SETTLED = 'every key is answered in the end';
-const COMES_BACK = 'back by itself after every kill';
+export const COMES_BACK = 'back by itself after every kill';
 const LEGAL_ANSWERS = 'no answer but success, 503 or none';
 
 /** Kills that lose everything that PostgreSQL holds in memory only. */
@@ -66,14 +66,17 @@ export const crash: Drill = {
   },
 };
 
-interface Scene {
+export interface Scene {
   site: CrashSite;
   buyers: CrashBuyers;
   verdict: Verdict;
 }
 
 /** @returns why the rounds ended too early, if they did */
-async function killInRounds(run: DrillRun, { site, buyers, verdict }: Scene): Promise<string | undefined> {
+export async function killInRounds(
+  run: DrillRun,
+  { site, buyers, verdict }: Scene,
+): Promise<string | undefined> {
   const kinds = run.options.control ? LOSING : KILLS;
   verdict.count('kills', 0);
   for (const kind of kinds) verdict.count(`of which ${kind}`, 0);
