@@ -5,6 +5,7 @@ import { doubleOrder } from './drill/double-order.ts';
 import { doubleWebhook } from './drill/double-webhook.ts';
 import type { Drill, DrillRun } from './drill/drill.ts';
 import { expiry } from './drill/expiry.ts';
+import { money } from './drill/money.ts';
 import { type DrillOptions, readDrillOptions } from './drill/options.ts';
 import { outbox } from './drill/outbox.ts';
 import { oversell } from './drill/oversell.ts';
@@ -24,6 +25,7 @@ const DRILLS = {
   'double-order': doubleOrder,
   deadlock,
   expiry,
+  money,
   crash,
   restart,
   outbox,

@@ -26,6 +26,17 @@ describe('drills of races, at two instances', { timeout: 120_000 }, () => {
     expect(brokenIn(report)).toContain('one effect per event');
   });
 
+  test('money: 96 events of 32 orders, in any order and each twice, add up and leave no difference untold', async () => {
+    const report = await passDrill(['money', '--rounds', '4', '--clients', '20']);
+    expect(report.figures).toMatchObject({ events: 96, deliveries: 192, drift: 0 });
+    expect(brokenIn(report)).toEqual([]);
+  });
+
+  test('money decided by the state alone: it finds money that is held and that nothing tells of', async () => {
+    const report = await passDrill(['money', '--control', '--rounds', '2', '--clients', '20']);
+    expect(brokenIn(report)).toContain('held = due, or the list says so');
+  });
+
   test('double-order: 20 keys in 240 calls and over 1 kill -9 have one order each', async () => {
     const report = await passDrill(['double-order', '--rounds', '2', '--clients', '20']);
     // Those who ask the instance again that was killed come on top.
