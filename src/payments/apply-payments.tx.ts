@@ -8,6 +8,7 @@ import { lockOrders } from '../orders/order.repository.ts';
 import type { OrderStatus } from '../orders/order-state.ts';
 import type { LockedOrder } from '../orders/order.ts';
 import { moveMoney } from './move-money.tx.ts';
+import { findObjection } from './named-order.tx.ts';
 import type { PaymentEvent, PaymentResult } from './payment-event.ts';
 import { findFigures } from './payment-ledger.repository.ts';
 import {
@@ -205,6 +206,9 @@ async function decide(
   if (event.copyOf !== undefined) return notice(paid, 'event_changed');
   if (order === undefined) return new AppError('order_not_found', 'Order not found');
   if ((event.currency ?? terms.currency) !== terms.currency) return notice(paid, 'currency_mismatch');
+  const objection = await findObjection(tx, event, order);
+  if (objection instanceof AppError) return objection;
+  if (objection !== undefined) return ignore(paid, objection);
   const amountCents = await ownAmount(tx, event, order);
   const movesMoney = event.type === 'payment.succeeded' || event.type === 'payment.refunded';
   if (movesMoney && amountCents === 0) return ignore(paid, 'It names no money that is not counted already');

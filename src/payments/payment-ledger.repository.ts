@@ -120,6 +120,22 @@ export interface Figures {
   counted: number;
 }
 
+/** Whether payments of this provider came for an order, and none of them is this one. */
+export async function isPaidByAnother(
+  tx: Tx,
+  of: { orderId: number; provider: string; paymentId: string },
+): Promise<boolean> {
+  const rows = await tx
+    .selectFrom('payments')
+    .select('provider_payment_id')
+    .distinct()
+    .where('order_id', '=', of.orderId)
+    .where('provider', '=', of.provider)
+    .where('kind', '=', 'captured')
+    .execute();
+  return rows.length > 0 && rows.every(({ provider_payment_id }) => provider_payment_id !== of.paymentId);
+}
+
 /**
  * What was said of a provider's payment so far by events of a type, in cents, and what was counted. The order is locked, so
  * no other event of it comes in between.

@@ -51,19 +51,15 @@ async function order(service: TestService) {
 describe('refunds', () => {
   const service = useSharedService(SETTINGS);
 
-  test('two partial refunds, told as sums, as single refunds and as both, in all 120 orders: 20.00 and 30.00 went back', async () => {
-    const orders = permutationsOf([0, 1, 2, 3, 4]);
+  test('two partial refunds, told as sums and as single refunds, in all 24 orders: 20.00 and 30.00 went back', async () => {
+    const orders = permutationsOf([0, 1, 2, 3]);
     for (const turn of orders) {
       const { paid, refundedSoFar, refunded, shown } = await order(service);
       await deliver(service, paid);
-      const events = [
-        refundedSoFar(2000),
-        refundedSoFar(5000),
-        refunded('a', 2000),
-        refunded('b', 3000),
-        refunded('b', 3000, 'refund.updated'),
-      ];
+      const events = [refundedSoFar(2000), refundedSoFar(5000), refunded('a', 2000), refunded('b', 3000)];
       for (const at of turn) await deliver(service, events[at] ?? '');
+      // Another event of the same refund.
+      expect((await deliver(service, refunded('b', 3000, 'refund.updated'))).body.status).toBe('ignored');
       expect(await shown(), turn.join()).toEqual(['CANCELED', 50, 50, false]);
     }
     await expectStockAddsUp(service.database);
