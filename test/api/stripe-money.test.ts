@@ -35,13 +35,13 @@ async function order(service: TestService) {
     refunded: (id: string, amount: number, type = 'refund.created', status = 'succeeded') =>
       stripeEvent(type, refund({ intent, amount, id: `re_${orderId}_${id}`, status })),
     disputed: stripeEvent('charge.dispute.created', dispute({ ...money, id: `du_${orderId}` })),
-    async shown() {
+    shown: async () => {
       const { status, amount_paid, amount_refunded, refund_due } = (
         await service.call('GET', `/orders/${orderId}`)
       ).body;
       return [status, amount_paid, amount_refunded, refund_due ?? false];
     },
-    async exceptions() {
+    exceptions: async () => {
       const list = await service.call('GET', `/payments/exceptions?order_id=${orderId}`);
       return list.body.map(({ reason, status }: Record<string, string>) => `${reason} ${status}`);
     },
@@ -60,7 +60,7 @@ describe('refunds', () => {
       for (const at of turn) await deliver(service, events[at] ?? '');
       // Another event of the same refund.
       expect((await deliver(service, refunded('b', 3000, 'refund.updated'))).body.status).toBe('ignored');
-      expect(await shown(), turn.join()).toEqual(['CANCELED', 50, 50, false]);
+      expect(await shown(), `in the order ${turn.join()}`).toEqual(['CANCELED', 50, 50, false]);
     }
     await expectStockAddsUp(service.database);
   });

@@ -101,26 +101,26 @@ test('40 orders, each through up to 6 batches of up to 3 acts at once: each batc
   const property = fc.asyncProperty(batches, async (sequence) => {
     const [id = 0] = await placeOrders(service, 1);
     run += 1;
-    const events: Act[] = [];
-    let account = newAccount(TOTAL);
+    // What it can be: acts that met may leave the same sums in two ways.
+    let accounts = [newAccount(TOTAL)];
     for (const [turn, batch] of sequence.entries()) {
       const idOf = (at: number) => ({ eventId: `model-${run}-${turn}-${at}`, deliveries: 1 + (at % 2) });
       const said = await Promise.all(batch.map((each, at) => perform(service, id, each, idOf(at))));
       // A sweep passes over an order that another transaction holds.
       await sweep(service);
       const shown = (await shownMoney(service, [id])).get(id);
-      const legal = permutationsOf([...batch.keys()]).map((order) => inOrder(account, batch, order));
-      const found = legal.find((one) => isLike(one, { said, shown }));
+      const orders = permutationsOf([...batch.keys()]);
+      const legal = accounts.flatMap((account) => orders.map((order) => inOrder(account, batch, order)));
+      const found = legal.filter((one) => isLike(one, { said, shown }));
       const story = `${batch.map(({ name }) => name).join(' | ')}: ${said.join(' | ')}, ${JSON.stringify(shown)}`;
-      expect(found, `${story}, but legal is ${JSON.stringify(legal)}`).toBeDefined();
-      account = found?.account ?? account;
+      expect(found, `${story}, but legal is ${JSON.stringify(legal)}`).not.toEqual([]);
+      accounts = found.map(({ account }) => account);
       // A repeat of an event that came before changes nothing.
-      const [first] = batch;
-      if (first !== undefined && isEvent(first)) {
-        events.push(first);
-        expect(await perform(service, id, first, idOf(0))).toBe('known');
-        expect((await shownMoney(service, [id])).get(id)).toEqual(shown);
-      }
+      const repeated = batch.findIndex(isEvent);
+      const again =
+        repeated < 0 ? 'known' : await perform(service, id, batch[repeated] as Act, idOf(repeated));
+      expect(again).toBe('known');
+      expect((await shownMoney(service, [id])).get(id)).toEqual(shown);
     }
   });
   await fc.assert(property, { numRuns: 40 });
@@ -157,8 +157,16 @@ function isLike(
     if (word === 'time') return true;
     return word === 'done' ? right !== 'refused' : word === right;
   });
+  return isSaid && isSame(must, shown);
+}
+
+function isSame(a: Shown, b: Shown | undefined): boolean {
+  const { status, came, wentBack, isDue, isOpen } = a;
   return (
-    isSaid &&
-    JSON.stringify(Object.entries(must).toSorted()) === JSON.stringify(Object.entries(shown ?? {}).toSorted())
+    status === b?.status &&
+    came === b.came &&
+    wentBack === b.wentBack &&
+    isDue === b.isDue &&
+    isOpen === b.isOpen
   );
 }
