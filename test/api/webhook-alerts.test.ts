@@ -69,6 +69,8 @@ test('an endpoint that fails and then answers has recovered: told once, and not 
     ['endpoint.failing', id],
     ['endpoint.recovered', id],
   ]);
+  const toItself = bad.received.map(({ body }) => JSON.parse(body).type);
+  expect(new Set(toItself)).toEqual(new Set(['product.created']));
   expect((await service.call('GET', `/webhook-endpoints/${id}`)).body.failing_since).toBeNull();
 });
 
