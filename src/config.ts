@@ -33,6 +33,8 @@ export interface Config {
   /** Webhook endpoints may have addresses of private networks. */
   allowInsecureEndpoints: boolean;
   shop: ShopTerms;
+  /** The stock at which `stock.low` is written, for products that are created without a threshold; 0 for none. */
+  lowStockThreshold: number;
   logLevel: LogLevel;
   logPretty: boolean | undefined;
   /** The networks of proxies whose X-Forwarded headers are believed; empty: no proxy's. */
@@ -121,6 +123,7 @@ export function loadConfig(env: Environment): Config {
       currency: read.currency('CURRENCY'),
       paymentFailed: read.word('PAYMENT_FAILED'),
     },
+    lowStockThreshold: read.integer('LOW_STOCK_THRESHOLD'),
     logLevel: read.word('LOG_LEVEL'),
     logPretty: read.flag('LOG_PRETTY'),
     trustProxy: read.networks('TRUST_PROXY'),

@@ -42,6 +42,8 @@ export interface Dependencies {
   clock: Clock;
   metrics: Metrics;
   shop: ShopTerms;
+  /** The threshold of products that are created without one; 0 for none. */
+  lowStockThreshold?: number;
   outbound: OutboundSettings;
   streamLimits?: StreamDependencies['limits'];
 }
@@ -64,7 +66,7 @@ const EVENT_TYPES: ReadonlySet<string> = new Set(eventTypes.map(({ type }) => ty
 
 /** The one place where services are put together; the server, the tests and the scripts all use it. */
 export function createServices(dependencies: Dependencies) {
-  const { database, clock, metrics, shop } = dependencies;
+  const { database, clock, metrics, shop, lowStockThreshold = 0 } = dependencies;
   const terms = { ttlMinutes: shop.orderTtlMinutes, currency: shop.currency };
   const { db, lists, reads, lane } = database;
   const { rules, retentionDays, resolve = createResolver(), limits = {} } = dependencies.outbound;
@@ -94,7 +96,7 @@ export function createServices(dependencies: Dependencies) {
     db,
     clock,
     metrics,
-    products: createProductService({ db, lists, reader: productReader }),
+    products: createProductService({ db, lists, reader: productReader, lowStockThreshold }),
     orders: createOrderService({
       db,
       lists,

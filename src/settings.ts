@@ -174,6 +174,15 @@ export const SETTINGS = {
     means:
       'What a failed payment does to an unpaid order. With `keep` it waits for the next try; set `ORDER_TTL_MINUTES`, too, so that it does not wait for ever',
   },
+  LOW_STOCK_THRESHOLD: {
+    is: 'integer',
+    fallback: 0,
+    min: 0,
+    // The most of one product that there can be.
+    max: 999_999_999,
+    means:
+      'The `low_stock_threshold` of products that are created without one, for [`stock.low`](docs/events.md#types); 0: none',
+  },
   LOG_LEVEL: {
     is: 'word',
     words: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],

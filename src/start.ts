@@ -107,9 +107,10 @@ export async function openServices({ config, log, metrics, opened, stopping }: O
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close(), LEFT_OVER_MS);
 
-  const { shop, secretsKeys, allowInsecureEndpoints: insecure } = config;
+  const { shop, lowStockThreshold, secretsKeys, allowInsecureEndpoints: insecure } = config;
   const outbound = { rules: { insecure }, secretsKeys, retentionDays: config.deliveryRetentionDays };
-  const services = createServices({ database, clock: systemClock, metrics, shop, outbound });
+  const given = { database, clock: systemClock, metrics, shop, lowStockThreshold, outbound };
+  const services = createServices(given);
   opened.add(() => services.stop(), LEFT_OVER_MS);
   await services.endpoints.checkSecrets();
   return { database, services, databaseUrl: serviceUrl };

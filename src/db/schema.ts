@@ -202,6 +202,7 @@ export interface Products {
   created_at: Generated<string>;
   description: string | null;
   id: Generated<number>;
+  low_stock_threshold: number | null;
   name: string;
   on_hand: Generated<number>;
   price: Numeric;

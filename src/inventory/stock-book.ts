@@ -21,6 +21,14 @@ export interface StockCounters {
   readonly reserved: number;
 }
 
+/** What the events of a product's stock need to know of it. */
+export interface StockedProduct extends StockCounters {
+  readonly sku: string;
+  /** As the transaction found it. */
+  readonly version: number;
+  readonly lowStockThreshold: number | null;
+}
+
 /** A movement that is not written yet, and the counters after it. */
 export interface StockChange {
   readonly productId: number;
@@ -65,6 +73,8 @@ export function sellable({ onHand, reserved }: StockCounters): number {
 export class StockBook<P extends StockCounters = StockCounters> {
   readonly #products: ReadonlyMap<number, P>;
   readonly #changes: StockChange[] = [];
+  /** What could be sold of each product that has changed, before its first change. */
+  readonly #sellableBefore = new Map<number, number>();
 
   /** @param products the rows under this transaction's lock; they belong to the book from now on */
   constructor(products: ReadonlyMap<number, P>) {
@@ -93,6 +103,18 @@ export class StockBook<P extends StockCounters = StockCounters> {
   changedCounters(): P[] {
     const ids = new Set(this.#changes.map(({ productId }) => productId));
     return [...ids].map((id) => this.#product(id));
+  }
+
+  /** The products that have changed, with what could be sold of each before. */
+  *moved(): Generator<{ product: P; before: number }> {
+    for (const [id, before] of this.#sellableBefore) yield { product: this.#product(id), before };
+  }
+
+  /** On whose behalf a product was changed last. */
+  lastCaller(id: number): Caller {
+    const change = this.#changes.findLast(({ productId }) => productId === id);
+    if (change === undefined) throw new Error(`product ${id} has not changed`);
+    return change.caller;
   }
 
   /** Takes stock for an order that was found to fit (`decide-order.ts`). */
@@ -174,6 +196,7 @@ export class StockBook<P extends StockCounters = StockCounters> {
   }
 
   #record(product: P, onHand: number, reserved: number, change: StockChange): StockChange {
+    if (!this.#sellableBefore.has(product.id)) this.#sellableBefore.set(product.id, sellable(product));
     // The rows are the book's own, and it alone may write what is readonly to all others.
     const counters = product as { onHand: number; reserved: number };
     counters.onHand = onHand;

@@ -2,11 +2,10 @@ import { type RawBuilder, sql } from 'kysely';
 
 import type { Db, Tx } from '../db/types.ts';
 import type { Movement } from './movement.ts';
-import { StockBook, type StockChange, type StockCounters } from './stock-book.ts';
+import { StockBook, type StockChange, type StockedProduct } from './stock-book.ts';
 
 /** A product's row as it stands under the lock, money in cents. */
-export interface LockedProduct extends StockCounters {
-  readonly sku: string;
+export interface LockedProduct extends StockedProduct {
   readonly priceCents: number;
   readonly active: boolean;
 }
@@ -37,7 +36,8 @@ export async function findProductIds(db: Db, ids: readonly number[]): Promise<nu
 function selectStock(db: Db, ids: readonly number[]) {
   return db
     .selectFrom('products')
-    .select(['id', 'sku', 'on_hand as onHand', 'reserved', 'active'])
+    .select(['id', 'sku', 'on_hand as onHand', 'reserved', 'active', 'version'])
+    .select('low_stock_threshold as lowStockThreshold')
     .select(sql<number>`(price * 100)::bigint`.as('priceCents'))
     .where('id', '=', anyOf(ids));
 }

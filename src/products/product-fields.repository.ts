@@ -25,6 +25,7 @@ const FIELDS: Record<keyof Product, JsonField> = {
   reserved: plainField('reserved'),
   on_hand: plainField('on_hand'),
   active: plainField('active'),
+  low_stock_threshold: nullableField('low_stock_threshold'),
   version: plainField('version'),
   created_at: timeField('created_at'),
   updated_at: timeField('updated_at'),
@@ -52,6 +53,7 @@ const EDITABLE = {
   description: 'text',
   price: 'numeric',
   active: 'boolean',
+  low_stock_threshold: 'bigint',
 } as const;
 
 type EditableColumns = Pick<Insertable<DB['products']>, keyof typeof EDITABLE>;

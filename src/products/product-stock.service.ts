@@ -12,7 +12,7 @@ import { requireVersion } from '../lib/versions.ts';
 import { productUpdated } from './product.events.ts';
 import { lockProduct } from './product.repository.ts';
 import type { AdjustedStock, StockExplanation } from './product-stock.ts';
-import { countersOf, type Product, productNotFound } from './product.ts';
+import { stockOf, type Product, productNotFound } from './product.ts';
 import type { Movement, MovementFilter } from '../inventory/movement.ts';
 import {
   type LedgerSums,
@@ -22,7 +22,7 @@ import {
   wasDeleted,
 } from '../inventory/movement.repository.ts';
 import { type Adjustment, bookOf } from '../inventory/stock-book.ts';
-import { writeStockReturning } from '../inventory/stock.repository.ts';
+import { writeStockReturning } from '../inventory/write-stock.tx.ts';
 
 /** An answer to read by eye; `GET /orders?product_id=` has the rest. */
 const ORDERS_LISTED_MAX = 100;
@@ -91,7 +91,7 @@ async function adjustStock(
   adjustment: Adjustment,
   caller: Caller,
 ): Promise<AdjustedStock> {
-  const book = bookOf(countersOf(before));
+  const book = bookOf(stockOf(before));
   const change = book.adjust(before.id, adjustment, caller);
   if (change instanceof AppError) throw change;
   const [movement] = await writeStockReturning(tx, book);

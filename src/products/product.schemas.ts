@@ -29,6 +29,13 @@ const Sku = Type.String({
 });
 const Name = text(1, 200, { 'x-text': 'visible' });
 const Stock = Type.Integer({ minimum: 0, maximum: QUANTITY_MAX, description: 'What can be sold now' });
+const thresholdMeans = '`stock.low` is written when what can be sold comes down to this; null: never';
+const LowStockThreshold = Type.Unsafe<number | null>({
+  type: ['integer', 'null'],
+  minimum: 1,
+  maximum: QUANTITY_MAX,
+  description: thresholdMeans,
+});
 const NullableDescription = nullableText(2000);
 
 const example = {
@@ -41,6 +48,7 @@ const example = {
   reserved: 2,
   on_hand: 100,
   active: true,
+  low_stock_threshold: 10,
   version: 3,
   created_at: '2026-01-02T03:04:05.678Z',
   updated_at: '2026-01-02T03:05:00.000Z',
@@ -57,6 +65,7 @@ export const ProductSchema = Type.Object(
     reserved: Type.Integer({ description: 'Held by orders that are not shipped yet' }),
     on_hand: Type.Integer({ description: 'What is there, reserved or not' }),
     active: Type.Boolean({ description: 'Inactive products cannot be ordered' }),
+    low_stock_threshold: Type.Union([Type.Integer(), Type.Null()], { description: thresholdMeans }),
     version: Type.Integer({ description: 'Raised by every change; the ETag' }),
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -72,6 +81,7 @@ const fields = {
   stock: Stock,
   description: NullableDescription,
   active: Type.Boolean({ description: 'Whether it can be ordered' }),
+  low_stock_threshold: LowStockThreshold,
 };
 
 export const CreateProductBody = Type.Object(
@@ -79,6 +89,10 @@ export const CreateProductBody = Type.Object(
     ...fields,
     description: Type.Optional(fields.description),
     active: Type.Optional({ ...fields.active, description: 'Default true' }),
+    low_stock_threshold: Type.Optional({
+      ...fields.low_stock_threshold,
+      description: `${thresholdMeans}. Default: the setting LOW_STOCK_THRESHOLD`,
+    }),
   },
   {
     $id: 'CreateProduct',

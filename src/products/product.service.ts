@@ -7,6 +7,7 @@ import { type Once, runOnce } from '../idempotency/run-once.tx.ts';
 import type { RequestContext } from '../idempotency/context.ts';
 import { bookOf, type StockChange } from '../inventory/stock-book.ts';
 import { insertMovements } from '../inventory/stock.repository.ts';
+import { writeStockAlerts } from '../inventory/write-stock.tx.ts';
 import type { Caller } from '../lib/caller.ts';
 import { AppError } from '../lib/errors.ts';
 import { centsToNumber } from '../lib/money.ts';
@@ -24,7 +25,7 @@ import {
 } from './product.repository.ts';
 import { productCreated, productDeleted, productUpdated } from './product.events.ts';
 import {
-  countersOf,
+  stockOf,
   type NewProduct,
   type Product,
   type ProductEdit,
@@ -39,13 +40,23 @@ export interface ProductServiceDependencies {
   db: Db;
   lists: Db;
   reader: IdReader;
+  /** The threshold of products that are created without one; 0 for none. */
+  lowStockThreshold: number;
 }
 
-export function createProductService({ db, lists, reader }: ProductServiceDependencies) {
+/** A product to create; what is left out has a default. */
+export type ProductToCreate = Omit<NewProduct, 'low_stock_threshold'> & {
+  stock: number;
+  low_stock_threshold?: number | null;
+};
+
+export function createProductService({ db, lists, reader, lowStockThreshold }: ProductServiceDependencies) {
   return {
     /** @throws AppError duplicate_sku, idempotency_key_reused */
-    create(product: NewProduct & { stock: number }, { caller, key }: RequestContext): Promise<Once<Product>> {
-      return inTransaction(db, (tx) => runOnce(tx, key, 201, () => createProduct(tx, product, caller)));
+    create(product: ProductToCreate, { caller, key }: RequestContext): Promise<Once<Product>> {
+      const byDefault = lowStockThreshold === 0 ? null : lowStockThreshold;
+      const complete = { low_stock_threshold: byDefault, ...product };
+      return inTransaction(db, (tx) => runOnce(tx, key, 201, () => createProduct(tx, complete, caller)));
     },
 
     async get(id: number): Promise<ReadyAnswer> {
@@ -94,11 +105,12 @@ async function editProduct(
   requireVersion(ifMatch, before);
   const changedFields = fieldsThatDiffer(before, fields);
   const setting = { kind: 'adjusted', reason: 'stock set' } as const;
-  const book = bookOf(countersOf(before));
+  const book = bookOf(stockOf(before));
   const adjusted = stock === undefined ? undefined : accept(book.setSellable(id, stock, setting, caller));
   if (adjusted === undefined && Object.keys(changedFields).length === 0) return before;
   await updateProduct(tx, id, changedFields, adjusted?.onHandAfter);
   await insertMovements(tx, book.changes);
+  await writeStockAlerts(tx, book);
   const after = await getProduct(tx, id);
   await appendEvents(tx, [newEvent(productUpdated, after, { product: after, before }, caller)]);
   return after;
@@ -110,7 +122,7 @@ async function removeProduct(tx: Tx, id: number, caller: Caller, ifMatch: Versio
   requireVersion(ifMatch, product);
   if (await hasOrders(tx, id)) throw productHasOrders();
   const deletion = { kind: 'adjusted', reason: 'product deleted' } as const;
-  const book = bookOf(countersOf(product));
+  const book = bookOf(stockOf(product));
   accept(book.setSellable(id, 0, deletion, caller));
   await insertMovements(tx, book.changes);
   await deleteProduct(tx, id);

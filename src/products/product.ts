@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox';
 
-import type { StockCounters } from '../inventory/stock-book.ts';
+import type { StockedProduct } from '../inventory/stock-book.ts';
 import { AppError } from '../lib/errors.ts';
 import type { ProductSchema } from './product.schemas.ts';
 
@@ -13,6 +13,7 @@ export interface NewProduct {
   description: string | null;
   priceCents: number;
   active: boolean;
+  low_stock_threshold: number | null;
 }
 
 /** The fields that an edit names; the others stay as they are. */
@@ -28,8 +29,15 @@ export interface ProductFilter {
   stock_below: number | undefined;
 }
 
-export function countersOf(product: Product): StockCounters {
-  return { id: product.id, onHand: product.on_hand, reserved: product.reserved };
+export function stockOf(product: Product): StockedProduct {
+  return {
+    id: product.id,
+    onHand: product.on_hand,
+    reserved: product.reserved,
+    sku: product.sku,
+    version: product.version,
+    lowStockThreshold: product.low_stock_threshold,
+  };
 }
 
 export function productNotFound(): never {

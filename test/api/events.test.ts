@@ -38,8 +38,7 @@ function pay(event_type: string, order_id: number, more: object = {}) {
 
 /** Ids of refused and repeated orders stay unused, so the last one's is looked up. */
 async function cancelLastOrder() {
-  const [last] = await service.database.query<{ id: string }>('select max(id) as id from orders');
-  return call('DELETE', `/orders/${last?.id}`);
+  return call('DELETE', `/orders/${await lastOrderId()}`);
 }
 
 /** The last order, at the end of its time; the answer is made up. */
@@ -51,10 +50,12 @@ async function sweepLastOrder() {
   return { status: await sweep(service) };
 }
 
-async function payLastOrder() {
+async function lastOrderId(): Promise<number> {
   const [last] = await service.database.query<{ id: number }>('select max(id)::int as id from orders');
-  return pay('payment.succeeded', last?.id ?? 0);
+  return last?.id ?? 0;
 }
+
+const payLastOrder = async () => pay('payment.succeeded', await lastOrderId());
 
 function createProduct(sku: string) {
   return call('POST', '/products', { sku, name: 'x', price: 10, stock: 10 });
@@ -68,6 +69,13 @@ async function relayTimes(times: number) {
     tries += await relayAll(service);
   }
   return { status: tries };
+}
+
+const failLastOrder = async () => pay('payment.failed', await lastOrderId());
+
+async function shipLastOrder() {
+  await payLastOrder();
+  return call('PUT', `/orders/${await lastOrderId()}`, { status: 'SHIPPED' });
 }
 
 /** The golden list: every command of a life, and exactly what it tells. */
@@ -199,6 +207,34 @@ test('one command, one exact list of events; refused and repeated commands tell 
     ['refuse it', () => relayTimes(1), '1', 'delivery.failed 1'],
     ['create a product too many', () => createProduct('E3'), '201', 'product.created 1'],
     ['want no more events', () => relayTimes(1), '1', 'endpoint.disabled 4'],
+  ];
+  const found = [];
+  for (const [name, command] of script) found.push([name, ...(await told(command))]);
+  expect(found).toEqual(script.map(([name, , ...expected]) => [name, ...expected]));
+});
+
+test('stock that comes down to its threshold, to 0, and back is announced once, on every path', async () => {
+  const { id } = await service.createProduct({ sku: 'MARKS', stock: 5, low_stock_threshold: 3 });
+  const url = `/products/${id}`;
+  const order = (quantity: number) => call('POST', '/orders', { product_id: id, quantity });
+  const adjust = (delta: number) => call('POST', `${url}/stock-adjustments`, { delta, reason: 'counted' });
+  const script: [name: string, command: Command, ...expected: string[]][] = [
+    ['order, and stay above', () => order(1), '201', 'order.created 1'],
+    ['order down to the threshold', () => order(1), '201', 'stock.low 3', 'order.created 1'],
+    ['order below it', () => order(1), '201', 'order.created 1'],
+    ['order the rest', () => order(2), '201', 'stock.depleted 5', 'order.created 1'],
+    ['cancel', cancelLastOrder, '204', 'stock.available 6', 'order.canceled 2'],
+    ['receive more', () => adjust(10), '201', 'product.updated 7'],
+    ['order all at once', () => order(12), '201', 'stock.low 8', 'stock.depleted 8', 'order.created 1'],
+    ['let it expire', sweepLastOrder, '1', 'stock.available 9', 'order.expired 2'],
+    ['order all again', () => order(12), '201', 'stock.low 10', 'stock.depleted 10', 'order.created 1'],
+    ['its payment fails', failLastOrder, '200', 'stock.available 11', 'order.canceled 2'],
+    ['adjust down to 0', () => adjust(-12), '201', 'stock.low 12', 'stock.depleted 12', 'product.updated 12'],
+    ['adjust up', () => adjust(1), '201', 'stock.available 13', 'product.updated 13'],
+    ['set to 0', () => call('PATCH', url, { stock: 0 }), '200', 'stock.depleted 14', 'product.updated 14'],
+    ['set to 9', () => call('PATCH', url, { stock: 9 }), '200', 'stock.available 15', 'product.updated 15'],
+    ['order 9', () => order(9), '201', 'stock.low 16', 'stock.depleted 16', 'order.created 1'],
+    ['pay and ship it', shipLastOrder, '200', 'payment.recorded 2', 'order.paid 2', 'order.shipped 3'],
   ];
   const found = [];
   for (const [name, command] of script) found.push([name, ...(await told(command))]);

@@ -5,7 +5,15 @@ import { useSharedService } from '../support/service.ts';
 
 const service = useSharedService();
 
-const WHOLE = { sku: 'MUG-1', name: 'Mug', price: 29.99, stock: 100, description: 'Blue', active: false };
+const WHOLE = {
+  sku: 'MUG-1',
+  name: 'Mug',
+  price: 29.99,
+  stock: 100,
+  description: 'Blue',
+  active: false,
+  low_stock_threshold: 5,
+};
 
 function create(fields: Record<string, unknown>) {
   return service.call('POST', '/products', { sku: 'NEW', name: 'New', price: 1, stock: 1, ...fields });

@@ -1,6 +1,7 @@
 import type { Tx } from '../../db/types.ts';
 import type { StockBook } from '../../inventory/stock-book.ts';
-import { type LockedProduct, lockFreeStock, writeStock } from '../../inventory/stock.repository.ts';
+import { type LockedProduct, lockFreeStock } from '../../inventory/stock.repository.ts';
+import { writeStock } from '../../inventory/write-stock.tx.ts';
 import type { Caller } from '../../lib/caller.ts';
 import {
   applyTransitions,

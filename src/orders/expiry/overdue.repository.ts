@@ -172,7 +172,8 @@ export async function findSellableStock(db: Db, ids: readonly number[]): Promise
        group by i.product_id
     )
     select id, sku, (price * 100)::bigint as "priceCents", on_hand as "onHand",
-           reserved - coalesce(overdue.quantity, 0) as reserved, active, now()::timestamptz(3) as now
+           reserved - coalesce(overdue.quantity, 0) as reserved, active, version,
+           low_stock_threshold as "lowStockThreshold", now()::timestamptz(3) as now
       from products left join overdue on overdue.product_id = id
      where id = any(${plainArray(ids)}::bigint[])
   `.execute(db);

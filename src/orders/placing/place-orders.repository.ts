@@ -53,7 +53,8 @@ export async function lockForOrders(
 /** The texts of this file stand ready: to have Kysely build them anew took two microseconds an order. */
 const lockText = (wait: 'skip locked' | '') => `
   with locked as (
-    select id, sku, (price * 100)::bigint as "priceCents", on_hand as "onHand", reserved, active
+    select id, sku, (price * 100)::bigint as "priceCents", on_hand as "onHand", reserved, active,
+           version, low_stock_threshold as "lowStockThreshold"
       from products
      where id = any($1::bigint[])
      order by id
@@ -61,7 +62,7 @@ const lockText = (wait: 'skip locked' | '') => `
   )
   select *, null as "orderIds", null as now from locked
   union all
-  select null, null, null, null, null, null, string_agg(nextval('orders_id_seq')::text, ','), now()::timestamptz(3)
+  select null, null, null, null, null, null, null, null, string_agg(nextval('orders_id_seq')::text, ','), now()::timestamptz(3)
     from generate_series(1, $2::int)`;
 const LOCK = lockText('');
 const LOCK_FREE = lockText('skip locked');

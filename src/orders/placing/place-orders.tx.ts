@@ -3,7 +3,8 @@ import { findKeys } from '../../idempotency/idempotency.repository.ts';
 import { type Once, replayOf } from '../../idempotency/run-once.tx.ts';
 import { type IdempotencyKey, keyId } from '../../idempotency/key.ts';
 import { InsufficientStock, type StockBook, type StockChange } from '../../inventory/stock-book.ts';
-import { findProductIds, insertMovements, writeStock } from '../../inventory/stock.repository.ts';
+import { findProductIds, insertMovements, type LockedProduct } from '../../inventory/stock.repository.ts';
+import { writeStock, writeStockAlerts } from '../../inventory/write-stock.tx.ts';
 import type { Caller } from '../../lib/caller.ts';
 import { AppError, unavailable } from '../../lib/errors.ts';
 import { decideOrder, type OrderLine, previewOrder } from './decide-order.ts';
@@ -96,7 +97,7 @@ async function write(
   tx: Tx,
   placed: readonly PlacedOrder[],
   expiries: readonly PlannedTransition[],
-  book: StockBook,
+  book: StockBook<LockedProduct>,
 ): Promise<void> {
   await writeTransitions(tx, expiries);
   if (placed.length === 0) {
@@ -108,6 +109,7 @@ async function write(
     tx,
     book.changes.filter(({ kind }) => kind === 'released'),
   );
+  await writeStockAlerts(tx, book);
   await writePlacedOrders(tx, placed, book.changedCounters());
 }
 
