@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import { page } from '../http/answers.ts';
@@ -89,6 +89,9 @@ export const InboundDeliverySchema = Type.Object(
     ],
   },
 );
+
+/** An inbound delivery as callers see it; all those of one event are one. */
+export type InboundDelivery = Static<typeof InboundDeliverySchema>;
 
 export const inboxSchemas = [VerdictSchema, OutcomeSchema, InboundDeliverySchema];
 

@@ -9,7 +9,8 @@ import { type Page, type PageQuery, pageRequest, toPage } from '../lib/page.ts';
 import type { PaymentEvent, PaymentResult } from '../payments/payment-event.ts';
 import type { PaymentService } from '../payments/payment.service.ts';
 import { findInboundDelivery, listInboundDeliveries } from './inbox.repository.ts';
-import type { InboundDelivery, InboxFilter, Refusal } from './inbox.ts';
+import type { InboundDelivery } from './inbox.schemas.ts';
+import type { InboxFilter, Refusal } from './inbox.ts';
 import { createInboxRecorder } from './inbox-recorder.ts';
 import type { SignedMessage } from './provider.ts';
 import {

@@ -1,4 +1,3 @@
-import type { OrderStatus } from '../orders/order-state.ts';
 import type { SignatureScheme } from './webhook-signature.ts';
 
 /**
@@ -35,29 +34,6 @@ export interface Refusal {
   requestId: string;
 }
 
-/** An inbound delivery as callers see it; all those of one event are one. */
-export interface InboundDelivery {
-  id: number;
-  verdict: Verdict;
-  scheme: SignatureScheme | null;
-  outcome: InboundOutcome;
-  reason: string | null;
-  detail: string | null;
-  new_status: OrderStatus | null;
-  identity: string | null;
-  event_type: string | null;
-  order_id: number | null;
-  unsigned_event_id: string | null;
-  deliveries: number;
-  received_at: string;
-  last_delivered_at: string;
-  request_id: string | null;
-  raw_body: string;
-  raw_body_encoding: 'utf-8' | 'base64';
-  raw_body_bytes: number;
-  raw_body_truncated: boolean;
-}
-
 export interface InboxFilter {
   outcome: InboundOutcome | undefined;
   verdict: Verdict | undefined;
@@ -69,17 +45,18 @@ export interface InboxFilter {
 }
 
 /** The bytes of a body as JSON can carry them: as text where they are UTF-8, otherwise in base64. */
-export function showBody(
-  body: Buffer,
-  totalBytes: number,
-): Pick<InboundDelivery, 'raw_body' | 'raw_body_encoding' | 'raw_body_bytes' | 'raw_body_truncated'> {
+export function showBody(body: Buffer, totalBytes: number) {
   const truncated = body.length < totalBytes;
   const size = { raw_body_bytes: totalBytes, raw_body_truncated: truncated };
   try {
     // ignoreBOM keeps a BOM. A cut may go through a character: `stream` leaves out what is incomplete at the end.
     const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-    return { raw_body: utf8.decode(body, { stream: truncated }), raw_body_encoding: 'utf-8', ...size };
+    return {
+      raw_body: utf8.decode(body, { stream: truncated }),
+      raw_body_encoding: 'utf-8' as const,
+      ...size,
+    };
   } catch {
-    return { raw_body: body.toString('base64'), raw_body_encoding: 'base64', ...size };
+    return { raw_body: body.toString('base64'), raw_body_encoding: 'base64' as const, ...size };
   }
 }

@@ -11,9 +11,9 @@ import type {
   ExceptionFilter,
   ExceptionResolution,
   ExceptionStatus,
-  PaymentException,
   Resolution,
 } from './payment-exception.ts';
+import type { PaymentException } from './payment-exception.schemas.ts';
 import type { ReviewReason } from './payment-rules.ts';
 
 const columns = [

@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox';
+import { type Static, Type } from '@sinclair/typebox';
 import type { FastifySchema } from 'fastify';
 
 import { page } from '../http/answers.ts';
@@ -80,6 +80,9 @@ export const PaymentExceptionSchema = Type.Object(
     ],
   },
 );
+
+/** Money that bought nothing, or not what it should have, as callers see it. */
+export type PaymentException = Static<typeof PaymentExceptionSchema>;
 
 const Note = text(1, 2000, {
   'x-text': 'visible',

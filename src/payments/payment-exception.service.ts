@@ -19,7 +19,8 @@ import {
   lockException,
   resolveExceptions,
 } from './payment-exception.repository.ts';
-import { type ExceptionFilter, type PaymentException, type Resolution } from './payment-exception.ts';
+import type { PaymentException } from './payment-exception.schemas.ts';
+import type { ExceptionFilter, Resolution } from './payment-exception.ts';
 import { type ReviewReason, settlingReasons } from './payment-rules.ts';
 import { differenceAccepted, reviewResolved } from './payment.events.ts';
 

@@ -18,24 +18,6 @@ export type Resolution = keyof typeof resolutions;
 /** `settled`: the sums of the order agreed again, by themselves. No person says so. */
 export type ExceptionResolution = Resolution | 'settled';
 
-/** Money that bought nothing, or not what it should have, as callers see it. */
-export interface PaymentException {
-  id: number;
-  /** The event it came with; its inbound delivery has the same id in the inbox. Null when a person's call opened it. */
-  payment_event_id: number | null;
-  order_id: number;
-  reason: ReviewReason;
-  detail: string;
-  amount: number | null;
-  status: ExceptionStatus;
-  resolution: ExceptionResolution | null;
-  note: string | null;
-  resolved_by: string | null;
-  resolved_at: string | null;
-  version: number;
-  created_at: string;
-}
-
 export interface ExceptionFilter {
   status: ExceptionStatus | undefined;
   reason: ReviewReason | undefined;
