@@ -275,9 +275,9 @@ async function insertOld(id: number, order: OldOrder): Promise<void> {
 }
 
 test('events of before become the ledger of money: sums, due refunds and exceptions are what the new rules say', async () => {
-  await migrateToBefore('0015');
+  await migrateToBefore('0016');
   for (const [n, order] of OLD_ORDERS.entries()) await insertOld(n + 1, order);
-  expect((await migrateDatabase(options())).migrated).toContain('0015_keep_a_ledger_of_money');
+  expect((await migrateDatabase(options())).migrated).toContain('0016_keep_a_ledger_of_money');
   const found = await database.query<{ row: OldOrder['becomes'] }>(`
     select json_build_array(amount_paid, amount_refunded, accepted_difference, refund_due, array(
              select reason from payment_exceptions e where e.order_id = o.id and e.status = 'OPEN' order by id)) as row
