@@ -115,16 +115,12 @@ function example(id: string, type: UsedType, object: object) {
 /** What the events that hold their amount in this member must have. */
 function requireAmount(amount: AmountName) {
   const types = Object.entries(USED).flatMap(([type, used]) => (used.amount === amount ? [type] : []));
-  const object = { type: 'object', required: ['id', 'currency', amount], additionalProperties: true };
-  return {
-    if: { properties: { type: { enum: types } } },
-    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
-    then: {
-      required: ['id', 'livemode', 'data'],
-      properties: { data: { type: 'object', properties: { object }, additionalProperties: true } },
-      additionalProperties: true,
-    },
-  };
+  const given = Type.Unknown();
+  const object = Type.Object({ id: given, currency: given, [amount]: given }, { additionalProperties: true });
+  const data = Type.Object({ object }, { additionalProperties: true });
+  const event = Type.Object({ id: given, livemode: given, data }, { additionalProperties: true });
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
+  return { if: { properties: { type: { enum: types } } }, then: event };
 }
 
 const receiveStripeEvent = {
