@@ -28,12 +28,14 @@ interface Job extends Omit<PollerOptions, 'onError'> {
   run: (isStopping: () => boolean) => Promise<unknown>;
 }
 
-function jobsOf({ db, metrics, audits, paymentAudits, inbox, deliveries, resends }: Services): Job[] {
+function jobsOf(services: Services): Job[] {
+  const { db, metrics, audits, paymentAudits, inbox, deliveries, resends, retention } = services;
   return [
     { name: 'key purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => purgeKeys(db, isStopping) },
     { name: 'inbox purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => inbox.purge(isStopping) },
     { name: 'inbox flush', everyMs: INBOX_INTERVAL_MS, run: () => inbox.flush() },
     { name: 'delivery purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => deliveries.purge(isStopping) },
+    { name: 'event purge', everyMs: PURGE_INTERVAL_MS, run: (isStopping) => retention.purge(isStopping) },
     {
       name: 'dead letter resend',
       everyMs: RESEND_INTERVAL_MS,

@@ -30,6 +30,7 @@ export interface Config {
   /** This process sends webhooks. */
   relay: WordOf<'RELAY'>;
   deliveryRetentionDays: number;
+  eventRetentionDays: number;
   /** Webhook endpoints may have addresses of private networks. */
   allowInsecureEndpoints: boolean;
   shop: ShopTerms;
@@ -116,6 +117,7 @@ export function loadConfig(env: Environment): Config {
     secretsKeys: secretsKeys(read, production),
     relay: read.word('RELAY'),
     deliveryRetentionDays: read.integer('DELIVERY_RETENTION_DAYS'),
+    eventRetentionDays: read.integer('EVENT_RETENTION_DAYS'),
     allowInsecureEndpoints: read.flag('ALLOW_INSECURE_ENDPOINTS') ?? false,
     allowOpen: read.flag('ALLOW_OPEN') ?? false,
     shop: {

@@ -3,7 +3,8 @@ import type { Database } from './db/database.ts';
 import { createIdReader } from './db/id-reader.ts';
 import type { Db } from './db/types.ts';
 import { showPoolUse } from './db/pool-gauges.ts';
-import { createEventReader, createFeedService } from './events/feed.service.ts';
+import { createEventRetention } from './events/retention.service.ts';
+import { createEventReader, createFeedService, type EventReader } from './events/feed.service.ts';
 import { createStreamService, type StreamDependencies } from './events/stream/stream.service.ts';
 import { auditInventory } from './inventory/audit.repository.ts';
 import { createAuditService } from './inventory/audit.service.ts';
@@ -18,6 +19,7 @@ import { findPlacedOrders, findReadyOrders } from './orders/order.repository.ts'
 import { createOrderService } from './orders/order.service.ts';
 import { eventTypes } from './event-types.ts';
 import type { EndpointRules } from './outbound/address-guard.ts';
+import { findOutletPlace } from './outbound/fan-out.repository.ts';
 import { createDeliveryService } from './outbound/delivery.service.ts';
 import { createEndpointService } from './outbound/endpoint.service.ts';
 import { createResolver, type Resolve } from './outbound/guarded-connector.ts';
@@ -44,6 +46,8 @@ export interface Dependencies {
   shop: ShopTerms;
   /** The threshold of products that are created without one; 0 for none. */
   lowStockThreshold?: number;
+  /** How long events stay in the log, in days; 0 for ever. */
+  eventRetentionDays?: number;
   outbound: OutboundSettings;
   streamLimits?: StreamDependencies['limits'];
 }
@@ -69,9 +73,6 @@ export function createServices(dependencies: Dependencies) {
   const { database, clock, metrics, shop, lowStockThreshold = 0 } = dependencies;
   const terms = { ttlMinutes: shop.orderTtlMinutes, currency: shop.currency };
   const { db, lists, reads, lane } = database;
-  const { rules, retentionDays, resolve = createResolver(), limits = {} } = dependencies.outbound;
-  const [currentKey, ...previousKeys] = dependencies.outbound.secretsKeys;
-  const box = currentKey && createSecretBox([currentKey, ...previousKeys]);
   showPoolUse(database.pools, metrics.registry);
   const room = createRoomMaker({ db, metrics });
   const placer = createOrderPlacer({ lane, reads, room, metrics, terms });
@@ -83,12 +84,7 @@ export function createServices(dependencies: Dependencies) {
   const { audits, paymentAudits } = createAudits(database.reports, metrics);
   const inbox = createInboxService({ db, lists, reads, clock, metrics, payments });
   const events = createEventServices(dependencies);
-  const { readEvents } = events;
-  const { deadlineMs, leaseMs } = limits;
-  const sending = deadlineMs === undefined ? {} : { deadlineMs };
-  const sender = createSender({ rules, resolve, clock, connections: PER_ENDPOINT, ...sending });
-  const relay = createRelay({ db, readEvents, box, sender, clock, metrics, leaseMs });
-  showBacklog(db, metrics.registry);
+  const outbound = createOutboundServices(dependencies, events.readEvents);
   showOpenExceptions(db, metrics.registry);
   showFailed(db, metrics.registry);
   const { productReader, orderReader } = createReaders(reads, metrics);
@@ -115,10 +111,7 @@ export function createServices(dependencies: Dependencies) {
     inbox,
     exceptions: createPaymentExceptionService({ db, lists, reads }),
     ...events,
-    relay,
-    resends: createResendService({ db, reads }),
-    deliveries: createDeliveryService({ db, lists, reads, retentionDays }),
-    endpoints: createEndpointService({ db, lists, reads, box, rules, resolve, types: EVENT_TYPES }),
+    ...outbound,
     /** Finishes what the batchers have queued; they take nothing after it. */
     async stop() {
       await Promise.all([
@@ -128,21 +121,48 @@ export function createServices(dependencies: Dependencies) {
         paymentAudits.stop(),
         productReader.stop(),
         orderReader.stop(),
-        relay.stop(),
+        outbound.relay.stop(),
       ]);
       await inbox.flush();
     },
   };
 }
 
-/** What reads the event log. */
-function createEventServices({ database, metrics, streamLimits: limits = {} }: Dependencies) {
-  const { lists, commits } = database;
+/** What reads the event log, and what ends it. */
+function createEventServices({
+  database,
+  metrics,
+  eventRetentionDays: days = 0,
+  streamLimits: limits = {},
+}: Dependencies) {
+  const { db, lists, commits } = database;
   const readEvents = createEventReader({ [orderCreated.type]: findPlacedOrders });
   return {
     readEvents,
     feed: createFeedService({ lists, read: readEvents }),
     streams: createStreamService({ lists, read: readEvents, commits, metrics, limits }),
+    retention: createEventRetention({ db, days, findSlowestOutlet: findOutletPlace }),
+  };
+}
+
+/** What sends webhooks. */
+function createOutboundServices(
+  { database, clock, metrics, outbound }: Dependencies,
+  readEvents: EventReader,
+) {
+  const { db, lists, reads } = database;
+  const { rules, retentionDays, resolve = createResolver(), limits = {} } = outbound;
+  const [currentKey, ...previousKeys] = outbound.secretsKeys;
+  const box = currentKey && createSecretBox([currentKey, ...previousKeys]);
+  const { deadlineMs, leaseMs } = limits;
+  const sending = deadlineMs === undefined ? {} : { deadlineMs };
+  const sender = createSender({ rules, resolve, clock, connections: PER_ENDPOINT, ...sending });
+  showBacklog(db, metrics.registry);
+  return {
+    relay: createRelay({ db, readEvents, box, sender, clock, metrics, leaseMs }),
+    resends: createResendService({ db, reads }),
+    deliveries: createDeliveryService({ db, lists, reads, retentionDays }),
+    endpoints: createEndpointService({ db, lists, reads, box, rules, resolve, types: EVENT_TYPES }),
   };
 }
 

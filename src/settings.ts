@@ -153,6 +153,13 @@ export const SETTINGS = {
     max: 3650,
     means: 'How long webhook deliveries are kept after they arrived; 0: for ever. Dead letters stay',
   },
+  EVENT_RETENTION_DAYS: {
+    is: 'integer',
+    fallback: 0,
+    min: 0,
+    max: 3650,
+    means: 'How long events stay in the log, a week at least; 0: for ever. Unsent ones stay longer',
+  },
   ORDER_TTL_MINUTES: {
     is: 'integer',
     fallback: 0,

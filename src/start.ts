@@ -107,9 +107,23 @@ export async function openServices({ config, log, metrics, opened, stopping }: O
   const database = createDatabase({ ...options, poolSize: config.databasePoolSize });
   opened.add(() => database.close(), LEFT_OVER_MS);
 
-  const { shop, lowStockThreshold, secretsKeys, allowInsecureEndpoints: insecure } = config;
+  const {
+    shop,
+    lowStockThreshold,
+    eventRetentionDays,
+    secretsKeys,
+    allowInsecureEndpoints: insecure,
+  } = config;
   const outbound = { rules: { insecure }, secretsKeys, retentionDays: config.deliveryRetentionDays };
-  const given = { database, clock: systemClock, metrics, shop, lowStockThreshold, outbound };
+  const given = {
+    database,
+    clock: systemClock,
+    metrics,
+    shop,
+    lowStockThreshold,
+    eventRetentionDays,
+    outbound,
+  };
   const services = createServices(given);
   opened.add(() => services.stop(), LEFT_OVER_MS);
   await services.endpoints.checkSecrets();

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 
-import type { Tx } from '../db/types.ts';
+import type { Db, Tx } from '../db/types.ts';
 import type { Position } from './position.ts';
 
 /** A reader of the log with a place of its own in `event_consumers`. */
@@ -9,6 +9,14 @@ export type ConsumerName = 'webhooks';
 /** Waits for a run of the consumer that is under way, and keeps others from beginning until the transaction ends. */
 export async function lockConsumer(tx: Tx, name: ConsumerName): Promise<void> {
   await sql`select from event_consumers where name = ${name} for update`.execute(tx);
+}
+
+/** The place of a consumer, which only moves forward. */
+export async function findConsumer(db: Db, name: ConsumerName): Promise<Position | undefined> {
+  const { rows } = await sql<Position>`
+    select epoch, transaction_id::text as "transactionId", event_id as id from event_consumers where name = ${name}
+  `.execute(db);
+  return rows[0];
 }
 
 /** The place of a consumer, for the instance that runs it now; undefined while another one does. */

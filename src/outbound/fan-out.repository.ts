@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 
 import { plainArray, textArray } from '../db/pg-array.ts';
 import type { Db, Tx } from '../db/types.ts';
+import { findConsumer } from '../events/consumer.repository.ts';
 import type { Position } from '../events/position.ts';
 
 export interface Target {
@@ -18,6 +19,11 @@ export async function listTargets(db: Db): Promise<Target[]> {
     .where('deleted_at', 'is', null)
     .orderBy('id')
     .execute();
+}
+
+/** The place up to which events were copied; undefined without endpoints, where the place stands still and nothing is needed. */
+export async function findOutletPlace(db: Db): Promise<Position | undefined> {
+  return (await listTargets(db)).length === 0 ? undefined : findConsumer(db, 'webhooks');
 }
 
 /** An event for one endpoint. */

@@ -19,6 +19,7 @@ export interface TestServiceOptions {
   webhookSecrets?: readonly string[];
   clock?: Clock;
   orderTtlMinutes?: number;
+  eventRetentionDays?: number;
   outbound?: Partial<OutboundSettings>;
   streamLimits?: Dependencies['streamLimits'];
   currency?: string;

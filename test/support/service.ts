@@ -81,6 +81,7 @@ async function startHere(options: TestServiceOptions): Promise<TestService> {
       currency: options.currency ?? 'USD',
       paymentFailed: options.paymentFailed ?? 'cancel',
     },
+    eventRetentionDays: options.eventRetentionDays ?? 0,
     outbound: {
       rules: { insecure: true },
       secretsKeys: [Buffer.alloc(32, 1)],
