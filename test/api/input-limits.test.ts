@@ -20,14 +20,22 @@ interface Call {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   url: string;
   takesBody: boolean;
+  /** Its answer does not end by itself. */
+  isStream: boolean;
 }
 
-function callsOf({ paths }: { paths: Record<string, Record<string, { requestBody?: unknown }>> }): Call[] {
+interface Operation {
+  requestBody?: unknown;
+  responses: { 200?: { content?: Record<string, unknown> } };
+}
+
+function callsOf({ paths }: { paths: Record<string, Record<string, Operation>> }): Call[] {
   return Object.entries(paths).flatMap(([path, operations]) =>
-    Object.entries(operations).map(([method, { requestBody }]) => ({
+    Object.entries(operations).map(([method, { requestBody, responses }]) => ({
       method: method.toUpperCase() as Call['method'],
       url: path.replaceAll(/\{\w+\}/g, '1'),
       takesBody: requestBody !== undefined,
+      isStream: responses[200]?.content?.['text/event-stream'] !== undefined,
     })),
   );
 }
@@ -134,8 +142,8 @@ describe('the answer is 64 KiB at most, with 100 faults and 64 characters of the
 
   test.each(Object.entries(HEADERS))('a header of %s', async (_what, headers) => {
     expect(
-      await attack(({ method, url, takesBody }) =>
-        service.call(method, url, takesBody ? '{}' : undefined, headers),
+      await attack(({ method, url, takesBody, isStream }) =>
+        service.call(method, isStream ? `${url}?after=x` : url, takesBody ? '{}' : undefined, headers),
       ),
     ).toEqual([]);
   });
