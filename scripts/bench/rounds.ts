@@ -63,7 +63,7 @@ export class Rounds {
     this.#blame(step, faults);
   }
 
-  /** Autovacuum takes half a core for seconds, of whoever happens to be measured then. */
+  /** Autovacuum takes half a core for seconds, which the measurement of that moment would lack. */
   async #awaitCleanUp(): Promise<void> {
     const vacuums = "select 1 from pg_stat_activity where backend_type = 'autovacuum worker'";
     const giveUpAt = performance.now() + CLEAN_UP_MS;

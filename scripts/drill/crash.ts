@@ -42,41 +42,46 @@ export const crash: Drill = {
     const verdict = new Verdict([COMES_BACK, ...ACCOUNTED]);
     const site = await CrashSite.open(run);
     run.note('One service with its embedded PostgreSQL, as npm start runs it.');
-    const books = new Books(site.client, verdict);
-    const products = await together(PRODUCTS, () => books.createProduct(STOCK));
-    if (run.options.control) await site.loseDurability();
-    const buyers = new CrashBuyers(site, products);
-    const buying = buyers.buy(run.clients);
-    // Told where it is awaited.
-    buying.catch(() => undefined);
-    const fault = await killInRounds(run, { site, buyers, verdict }).finally(() => buyers.stop());
+    const { books, products, buyers, fault } = await buyUnderKills(run, site, verdict);
     if (fault !== undefined) {
-      buyers.giveUp();
-      await buying;
-      // Nothing is held that could not be seen; and a control has found nothing then.
-      if (run.options.control) throw new ServiceFailure(fault);
       verdict.breach(COMES_BACK, fault);
       for (const promise of ACCOUNTED) verdict.breach(promise, 'could not be checked');
       return verdict;
     }
-    await buying;
     await buyers.settle();
     await account({ buyers, books, verdict }, await storedOrders(books, products));
     return verdict;
   },
 };
 
-export interface Scene {
+/**
+ * Buyers order from new products while the service and PostgreSQL are killed, a round for each kill. All of them have
+ * stopped when it returns. `fault` says why the rounds ended too early; then the promises could not be checked.
+ * @throws ServiceFailure for a fault of a control run, which has then found nothing
+ */
+export async function buyUnderKills(run: DrillRun, site: CrashSite, verdict: Verdict) {
+  const books = new Books(site.client, verdict);
+  const products = await together(PRODUCTS, () => books.createProduct(STOCK));
+  if (run.options.control) await site.loseDurability();
+  const buyers = new CrashBuyers(site, products);
+  const buying = buyers.buy(run.clients);
+  // A failure is thrown where it is awaited.
+  buying.catch(() => undefined);
+  const fault = await killInRounds(run, { site, buyers, verdict }).finally(() => buyers.stop());
+  if (fault !== undefined) buyers.giveUp();
+  await buying;
+  if (fault !== undefined && run.options.control) throw new ServiceFailure(fault);
+  return { books, products, buyers, fault };
+}
+
+interface Scene {
   site: CrashSite;
   buyers: CrashBuyers;
   verdict: Verdict;
 }
 
 /** @returns why the rounds ended too early, if they did */
-export async function killInRounds(
-  run: DrillRun,
-  { site, buyers, verdict }: Scene,
-): Promise<string | undefined> {
+async function killInRounds(run: DrillRun, { site, buyers, verdict }: Scene): Promise<string | undefined> {
   const kinds = run.options.control ? LOSING : KILLS;
   verdict.count('kills', 0);
   for (const kind of kinds) verdict.count(`of which ${kind}`, 0);

@@ -1,10 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { type Answer, expectStatus, nextPath, ServiceFailure } from '../support/service-client.ts';
-import { together } from '../support/together.ts';
-import { Books } from './books.ts';
-import { COMES_BACK, killInRounds } from './crash.ts';
-import { CrashBuyers } from './crash-buyers.ts';
+import { type Answer, expectStatus, nextPath } from '../support/service-client.ts';
+import { buyUnderKills, COMES_BACK } from './crash.ts';
 import { CrashSite } from './crash-site.ts';
 import type { Drill, DrillRun } from './drill.ts';
 import { type DrillEvent, OutboxReceiver } from './outbox-receiver.ts';
@@ -14,8 +11,6 @@ import { Verdict } from './verdict.ts';
  * Orders are placed, paid and canceled while the service, which also relays, and PostgreSQL are killed. Three receivers get every
  * event: one answers at once, one is slow, and one fails every fifth time. At the end, what they got is held against the log.
  */
-const PRODUCTS = 5;
-const STOCK = 100_000_000;
 const TYPES = ['order.created', 'order.paid', 'order.canceled'];
 /** A lease of 30 s after the last kill, and retries of what failed several times in a row. */
 const DELIVERY_MS = 180_000;
@@ -36,22 +31,11 @@ export const outbox: Drill = {
     const verdict = new Verdict([COMES_BACK, ...promises]);
     const site = await CrashSite.open(run, { ALLOW_INSECURE_ENDPOINTS: 'true' });
     const receivers = await openReceivers(run, site);
-    const books = new Books(site.client, verdict);
-    const products = await together(PRODUCTS, () => books.createProduct(STOCK));
-    if (run.options.control) await site.loseDurability();
-    const buyers = new CrashBuyers(site, products);
-    const buying = buyers.buy(run.clients);
-    // Told where it is awaited.
-    buying.catch(() => undefined);
-    const fault = await killInRounds(run, { site, buyers, verdict }).finally(() => buyers.stop());
+    const { fault } = await buyUnderKills(run, site, verdict);
     if (fault !== undefined) {
-      buyers.giveUp();
-      await buying;
-      if (run.options.control) throw new ServiceFailure(fault);
       for (const promise of [COMES_BACK, ...promises]) verdict.breach(promise, fault);
       return verdict;
     }
-    await buying;
     run.progress('waiting for the last deliveries');
     await untilDelivered(site, run);
     account(verdict, await readLog(site), receivers);

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Db } from '../db/types.ts';
 import type { Position } from './position.ts';
 
-/** Behind every event, of whatever epoch. */
+/** Behind every event of every epoch. */
 const LOG_END: Position = {
   epoch: 2_147_483_647,
   transactionId: '18446744073709551615',

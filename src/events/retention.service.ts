@@ -14,8 +14,6 @@ export interface RetentionDependencies {
   findSlowestOutlet: (db: Db) => Promise<Position | undefined>;
 }
 
-export type EventRetention = ReturnType<typeof createEventRetention>;
-
 export function createEventRetention({ db, days, findSlowestOutlet }: RetentionDependencies) {
   return {
     /** @returns how many events were deleted */

@@ -28,7 +28,7 @@ import { type SignatureScheme, webhookIdOf } from './webhook-signature.ts';
  * through; at its largest (64 KiB each) 640 MB, as a rule a hundredth of that.
  */
 const FAILED = { days: 30, rows: 10_000 };
-/** Of what nobody has signed, enough to see that somebody tries: 4 MB at most. */
+/** Of unsigned deliveries, enough to see an attack: 4 MB at most. */
 const UNVERIFIED = { days: 7, rows: 1000 };
 /** Small enough that a purge never holds its locks for long. */
 const PURGE_BATCH = 1000;

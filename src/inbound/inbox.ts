@@ -14,7 +14,7 @@ export type Verdict = (typeof verdicts)[number];
 export const inboundOutcomes = ['processed', 'ignored', 'review', 'failed', 'refused'] as const;
 export type InboundOutcome = (typeof inboundOutcomes)[number];
 
-/** Of a body that nobody has signed, enough is kept to see what somebody is trying. */
+/** Of a body that nobody has signed, enough is kept to see what its sender is trying. */
 export const UNVERIFIED_BODY_BYTES = 4096;
 
 /** An inbound delivery that had no effect, to be remembered. */

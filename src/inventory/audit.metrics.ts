@@ -1,7 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
 
-export type AuditMetrics = ReturnType<typeof createAuditMetrics>;
-
 export function createAuditMetrics(registers: Registry[]) {
   const inventoryDrift = new Gauge({
     name: 'inventory_drift_units',

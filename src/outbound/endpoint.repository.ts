@@ -1,6 +1,7 @@
-import { sql } from 'kysely';
+import { sql, type UpdateObject } from 'kysely';
 
 import { onPage } from '../db/page-query.ts';
+import type { DB } from '../db/schema.ts';
 import type { Db, Tx } from '../db/types.ts';
 import type { PageRequest } from '../lib/page.ts';
 import type { Endpoint } from './endpoint.schemas.ts';
@@ -125,9 +126,14 @@ export async function updateEndpoint(
   id: number,
   fields: Partial<EndpointFields> & { status?: Endpoint['status'] },
 ): Promise<Endpoint> {
+  return change(tx, id, fields);
+}
+
+/** Every change that callers see raises the version. */
+async function change(tx: Tx, id: number, values: UpdateObject<DB, 'webhook_endpoints'>): Promise<Endpoint> {
   const row = await tx
     .updateTable('webhook_endpoints')
-    .set({ ...fields, version: sql`version + 1`, updated_at: sql`now()` })
+    .set({ ...values, version: sql`version + 1`, updated_at: sql`now()` })
     .where('id', '=', id)
     .returning(columns)
     .executeTakeFirstOrThrow();
@@ -145,18 +151,10 @@ export async function markEndpoint(
   id: number,
   { failing, status }: EndpointChange,
 ): Promise<Endpoint> {
-  const row = await tx
-    .updateTable('webhook_endpoints')
-    .set({
-      failing_since: failing ? sql`coalesce(failing_since, now())` : null,
-      ...(status === undefined ? {} : { status }),
-      version: sql`version + 1`,
-      updated_at: sql`now()`,
-    })
-    .where('id', '=', id)
-    .returning(columns)
-    .executeTakeFirstOrThrow();
-  return rowToEndpoint(row);
+  return change(tx, id, {
+    failing_since: failing ? sql`coalesce(failing_since, now())` : null,
+    ...(status === undefined ? {} : { status }),
+  });
 }
 
 /** Puts a new secret in front of the one before, which goes on signing for so many hours. */
@@ -166,19 +164,11 @@ export async function updateSecret(
   { secret, secret_previous }: StoredSecrets,
   overlapHours: number,
 ): Promise<Endpoint> {
-  const row = await tx
-    .updateTable('webhook_endpoints')
-    .set({
-      secret,
-      secret_previous,
-      secret_previous_until: sql`now() + make_interval(hours => ${overlapHours})`,
-      version: sql`version + 1`,
-      updated_at: sql`now()`,
-    })
-    .where('id', '=', id)
-    .returning(columns)
-    .executeTakeFirstOrThrow();
-  return rowToEndpoint(row);
+  return change(tx, id, {
+    secret,
+    secret_previous,
+    secret_previous_until: sql`now() + make_interval(hours => ${overlapHours})`,
+  });
 }
 
 /** Writes secrets that were encrypted anew; nothing else of the endpoint changes. */

@@ -49,8 +49,6 @@ export interface RelayDependencies {
   random?: () => number;
 }
 
-export type Relay = ReturnType<typeof createRelay>;
-
 export function createRelay(dependencies: RelayDependencies) {
   const { db, box, readEvents, sender } = dependencies;
   const deliveries = createDeliverer(dependencies);

@@ -137,7 +137,7 @@ async function exchange(
 }
 
 /** @param secret as it was shown: `whsec_` and base64 */
-export function signatureOf(secret: string, id: string, timestamp: number, body: string): string {
+function signatureOf(secret: string, id: string, timestamp: number, body: string): string {
   const mac = createHmac('sha256', standardWebhooksKey(secret)).update(`${id}.${timestamp}.${body}`);
   return `v1,${mac.digest('base64')}`;
 }

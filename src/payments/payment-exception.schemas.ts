@@ -86,7 +86,7 @@ export type PaymentException = Static<typeof PaymentExceptionSchema>;
 
 const Note = text(1, 2000, {
   'x-text': 'visible',
-  description: 'For whoever reads it later; required with other',
+  description: 'What happened, for a later reader; required with other',
 });
 
 export const ResolveExceptionBody = Type.Object(
@@ -150,7 +150,7 @@ export const resolvePaymentException = {
   operationId: 'resolvePaymentException',
   summary: 'Say what became of the money of an exception',
   description:
-    'A record of what a person did: it moves neither money nor the order. Once only; whoever comes second gets 409 ' +
+    'A record of what a person did: it moves neither money nor the order. Once only; a second call gets 409 ' +
     'with `current`. Send an Idempotency-Key to be able to repeat the call. A refund that is kept for its payment no ' +
     'longer takes effect once it is resolved.',
   tags,

@@ -45,7 +45,7 @@ export function createPaymentExceptionService({ db, lists, reads }: { db: Db; li
     },
 
     /**
-     * Records what a person has done. Whoever comes second is refused, also with the same resolution: two people who
+     * Records what a person has done. A second call is refused, also with the same resolution: two people who
      * both say "refunded" may both have sent the money back, and the second of them must hear of it.
      * @throws AppError exception_not_found, version_mismatch, exception_already_resolved
      */

@@ -13,9 +13,12 @@ import type { OrderStatus } from '../orders/order-state.ts';
  * for webhooks, for payments that a person records, and for orders that a person sets PAID. Whatever the order of arrival,
  * R is what should be held, or an open exception or a due refund says by how much it is not.
  */
-export const moneyEventTypes = ['payment.succeeded', 'payment.failed', 'payment.refunded'] as const;
-export type MoneyEventType = (typeof moneyEventTypes)[number];
-export const paymentEventTypes = [...moneyEventTypes, 'payment.disputed'] as const;
+export const paymentEventTypes = [
+  'payment.succeeded',
+  'payment.failed',
+  'payment.refunded',
+  'payment.disputed',
+] as const;
 export type PaymentEventType = (typeof paymentEventTypes)[number];
 
 /** These say that sums differ. They settle by themselves when the sums agree. */

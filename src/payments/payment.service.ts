@@ -109,7 +109,7 @@ async function applyGroup(
       return await inTransaction(db, (tx) => applyPayments(tx, group, terms));
     } catch (error) {
       if (!isLockTimeout(error)) throw error;
-      // Somebody holds one of the orders, or a product of it, for longer than a transaction may wait. One by one, only
+      // Another transaction keeps one of the orders, or a product of it, past lock_timeout. One by one, only
       // the events that need it suffer, and none of the batch waits past its deadline.
       batch.waitedInVain = true;
     }

@@ -38,7 +38,7 @@ export const AdjustStockBody = Type.Object(
     delta: Type.Integer({ minimum: -STOCK_MAX, maximum: STOCK_MAX, not: { const: 0 } }),
     kind: Type.Optional(
       oneOf(['received', 'adjusted'], {
-        description: 'received: goods that came in, which only adds. Default adjusted: any other change',
+        description: 'received: goods came in, so delta is above 0. adjusted, the default: any other change',
       }),
     ),
     reason: text(1, 100, { 'x-text': 'visible', description: 'In your words: damaged, lost, counted, …' }),
